@@ -1,0 +1,1 @@
+"""Liquidation toolkit for Aave-V3 markets on HyperEVM."""
