@@ -1,0 +1,1 @@
+"""A local chain with the real contracts, an embedded Valkey, and a scenario that moves prices."""
