@@ -6,23 +6,29 @@ Nested keys use a double underscore in the environment: `LIQ_RPC__URL`.
 
 import difflib
 import os
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from liqcli.errors import ConfigError, UsageError
+from liqcli.errors import ConfigError
 from liqcli.model import Pace, Tier
 
 ENV_PREFIX = "LIQ_"
-TIER_ALIASES = {"high": Tier.HIGH_RISK, "medium": Tier.MEDIUM_RISK, "low": Tier.LOW_RISK}
+_TEST_SWITCHES = {"LIQ_LONG"}
+
+
+def _checked_scheme(url: str | None, *schemes: str) -> str | None:
+    if url is not None and not url.startswith(schemes):
+        raise ValueError(f'no scheme it can use; did you mean "{schemes[0]}{url.rpartition("://")[2]}"?')
+    return url
 
 
 class _Section(BaseModel):
@@ -32,18 +38,28 @@ class _Section(BaseModel):
 class RpcSettings(_Section):
     """The node: where it is and how hard it may be pressed."""
 
-    url: str | None = Field(None, pattern=r"^https?://", description="HTTP JSON-RPC endpoint")
+    url: str | None = Field(None, description="HTTP JSON-RPC endpoint")
     timeout_s: float = Field(10.0, gt=0, description="deadline of one request")
     batch_size: int = Field(100, gt=0, description="calls in one JSON-RPC batch")
     log_window_blocks: int = Field(1000, gt=0, description="widest eth_getLogs range; halved when the node refuses")
     poll_interval_s: float = Field(1.0, gt=0, description="seconds between looks at the head")
 
+    @field_validator("url")
+    @classmethod
+    def _has_scheme(cls, url: str | None) -> str | None:
+        return _checked_scheme(url, "http://", "https://")
+
 
 class RedisSettings(_Section):
     """The queue's server; without a URL an embedded Valkey starts in the data directory."""
 
-    url: str | None = Field(None, pattern=r"^(rediss?|unix)://", description="redis://, rediss:// or unix:// URL")
+    url: str | None = Field(None, description="redis://, rediss:// or unix:// URL")
     timeout_s: float = Field(1.0, gt=0, description="deadline of one command")
+
+    @field_validator("url")
+    @classmethod
+    def _has_scheme(cls, url: str | None) -> str | None:
+        return _checked_scheme(url, "redis://", "rediss://", "unix://")
 
 
 class TierPolicy(_Section):
@@ -107,7 +123,14 @@ class LimitSettings(_Section):
 class Settings(BaseSettings):
     """Everything an operator can set; see `liq config` and docs/settings.md."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        nested_model_default_partial_update=True,
+    )
 
     network: str = Field("hyperevm", description="network preset, or `local` for any chain id")
     market: str = Field("hyperlend", description="market preset, or a name of your own with pool_addresses_provider")
@@ -127,3 +150,168 @@ class Settings(BaseSettings):
     paces: PaceSettings = PaceSettings()
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
+
+    @property
+    def chain_id(self) -> int | None:
+        """The chain the network preset promises, None for `local`."""
+        return None if self.network == "local" else int(presets()["networks"][self.network]["chain_id"])
+
+
+@cache
+def presets() -> dict[str, Any]:
+    """The networks and markets that ship with liq (markets.toml)."""
+    return tomllib.loads((files("liqcli") / "markets.toml").read_text())
+
+
+def load_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) -> Settings:
+    """Merge every source into Settings, or raise ConfigError naming each wrong key and where it was set.
+
+    `flags` is a nested mapping of what the command line set; None values count as not set.
+    """
+    sources = _Sources(_without_none(flags), [path for path in _files(config_file) if path.is_file()])
+    sources.check_names()
+    chosen = sources.settings(preset={})
+    settings = sources.settings(preset=_preset_of(chosen))
+    if settings.network != "local" and settings.network not in presets()["networks"]:
+        raise ConfigError(
+            f'unknown network "{settings.network}"', hint=_suggest(settings.network, presets()["networks"])
+        )
+    return settings
+
+
+def _preset_of(chosen: Settings) -> dict[str, Any]:
+    """A preset gives its provider; a provider of one's own is taken on whatever chain answers."""
+    known = presets()["markets"]
+    if chosen.pool_addresses_provider is not None:
+        return {"network": "local"}
+    if chosen.market in known:
+        return dict(known[chosen.market])
+    hint = _suggest(chosen.market, known, "name a preset, or give --pool-addresses-provider 0x...")
+    raise ConfigError(f'unknown market "{chosen.market}"', hint=hint)
+
+
+def _files(config_file: Path | None) -> list[Path]:
+    if config_file is None:
+        return [Path("liq.toml"), Path(platformdirs.user_config_dir("liq")) / "config.toml"]
+    if not config_file.is_file():
+        raise ConfigError(f"no config file at {config_file}", hint="leave --config away, or write one there")
+    return [config_file]
+
+
+def _without_none(flags: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in flags.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}
+
+
+def _suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else otherwise or f"known: {', '.join(sorted(known))}"
+
+
+class _Sources:
+    """Where settings come from, in order; kept to tell the operator which place a wrong value came from."""
+
+    def __init__(self, flags: dict[str, Any], paths: list[Path]) -> None:
+        self.flags = flags
+        self.env = {name for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
+        self.texts = {path: _read(path) for path in paths}
+        self.files = {path: _parsed(path, text) for path, text in self.texts.items()}
+
+    def settings(self, *, preset: dict[str, Any]) -> Settings:
+        """Validate the merged sources; every mistake is told at once."""
+        above, below = [self.flags], [*self.files.values(), preset]
+
+        class Layered(Settings):
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic-settings passes all of them
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no implicit .env
+                file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no secrets in Settings
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                def layers(contents: list[dict[str, Any]]) -> list[PydanticBaseSettingsSource]:
+                    return [InitSettingsSource(settings_cls, content) for content in contents]
+
+                return (*layers(above), env_settings, *layers(below))
+
+        try:
+            return Layered()
+        except ValidationError as err:
+            raise ConfigError("\n".join(map(self._told, err.errors())), hint="see docs/settings.md") from err
+
+    def check_names(self) -> None:
+        """Refuse keys that no setting has, each with the nearest known one."""
+        unknown = [*self._unknown_in_env(), *self._unknown_in_files()]
+        if unknown:
+            raise ConfigError("\n".join(message for message, _ in unknown), hint=unknown[0][1])
+
+    def _unknown_in_env(self) -> Iterator[tuple[str, str]]:
+        known = {ENV_PREFIX + "__".join(loc).upper() for loc in _names(Settings)}
+        for name in sorted(self.env - known - _TEST_SWITCHES):
+            yield f"unknown environment variable {name}", _suggest(name, known, "see docs/settings.md")
+
+    def _unknown_in_files(self) -> Iterator[tuple[str, str]]:
+        known = set(_names(Settings))
+        for path, content in self.files.items():
+            for loc in set(_leaves(content)) - known:
+                siblings = {name[-1] for name in known if name[:-1] == loc[:-1]}
+                hint = _suggest(loc[-1], siblings) if siblings else _suggest(loc[0], {name[0] for name in known})
+                yield f"unknown key `{'.'.join(loc)}` in {path}:{_line_of(self.texts[path], loc)}", hint
+
+    def _told(self, error: ErrorDetails) -> str:
+        loc = tuple(str(part) for part in error["loc"])
+        shown = f'{".".join(loc)} "{error["input"]}" ({self._origin(loc)})'
+        return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
+
+    def _origin(self, loc: tuple[str, ...]) -> str:
+        if loc in _leaves(self.flags):
+            return "command line"
+        if (name := ENV_PREFIX + "__".join(loc).upper()) in self.env:
+            return name
+        set_in = (path for path, content in self.files.items() if loc in _leaves(content))
+        return next((f"{path}:{_line_of(self.texts[path], loc)}" for path in set_in), "default")
+
+
+def _names(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names(field.annotation, (*above, name))
+        else:
+            yield (*above, name)
+
+
+def _leaves(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"cannot read {path} ({err})", hint="it must be a readable UTF-8 text file") from err
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"{path} is not TOML: {err}", hint='a setting looks like  market = "hyperlend"') from err
+
+
+def _line_of(text: str, loc: tuple[str, ...]) -> int:
+    """The line a key stands on: the last one that assigns its name under its section, else the section's."""
+    section, found = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            section = stripped.strip("[] ")
+        key = stripped.partition("=")[0].strip()
+        if f"{section}.{key}".strip(".") == ".".join(loc) or (not found and section == loc[0]):
+            found = number
+    return found

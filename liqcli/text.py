@@ -1,0 +1,16 @@
+"""The border between foreign text and the terminal: token symbols, log lines and RPC strings are only text."""
+
+import unicodedata
+
+_DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def safe(text: str, *, limit: int = 400) -> str:
+    """Show foreign text as one plain line: control, bidi and format characters become `?`, long text is cut."""
+    shown = "".join("?" if unicodedata.category(char) in _DROPPED_CATEGORIES else char for char in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def short_address(address: str) -> str:
+    """An address shortened in its middle, still long enough to recognise."""
+    return f"{address[:6]}…{address[-4:]}"
