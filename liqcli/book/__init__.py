@@ -1,0 +1,1 @@
+"""The mirror: what we know of every borrower."""

@@ -1,0 +1,1 @@
+"""The commands: one file per group, thin over the floors below."""

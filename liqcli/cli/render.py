@@ -1,0 +1,78 @@
+"""How results, logs and errors reach people and scripts: data on stdout, the rest on stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from liqcli.errors import LiqError
+from liqcli.model import BASE_UNIT, NO_DEBT, WAD
+from liqcli.text import safe
+
+SCHEMA_VERSION = 1
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout, with its schema version first."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, ensure_ascii=False, allow_nan=False))
+
+
+def print_error(err: LiqError, *, as_json: bool) -> None:
+    """`error:` and `hint:` lines on stderr, or the error document on stdout."""
+    if as_json:
+        print_json({"error": {"code": err.code, "message": safe_lines(err.message), "hint": safe(err.hint)}})
+        return
+    for line in err.message.splitlines() or [""]:
+        say(f"error: {safe(line)}")
+    if err.hint:
+        say(f"hint: {safe(err.hint)}")
+
+
+def safe_lines(text: str) -> str:
+    """Foreign text with its line breaks kept."""
+    return "\n".join(safe(line) for line in text.splitlines())
+
+
+def say(line: str) -> None:
+    """A line for people, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def progress(line: str) -> None:
+    """A passing line on stderr, only where somebody watches a terminal."""
+    if sys.stderr.isatty():
+        say(f"  {line}")
+
+
+def usd(base: int | None) -> str:
+    """An amount in base currency as dollars and cents."""
+    return "–" if base is None else f"{'-' if base < 0 else ''}${abs(base) / BASE_UNIT:,.2f}"
+
+
+def health(health_factor: int | None) -> str:
+    """A health factor to four places, cut rather than rounded so that 0.99999 never shows as 1."""
+    if health_factor is None:
+        return "unknown"
+    if health_factor == NO_DEBT:
+        return "no debt"
+    scaled = health_factor * 10_000 // WAD
+    return f"{scaled // 10_000:,}.{scaled % 10_000:04d}"
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """A table on stdout: aligned on a terminal, tab-separated when piped; the first `left` columns are text."""
+    if not sys.stdout.isatty():
+        for row in [header, *rows]:
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, title in enumerate(header):
+        table.add_column(title, justify="left" if number < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(no_color="NO_COLOR" in os.environ).print(table)
