@@ -1,0 +1,34 @@
+// Compiles every contract of this directory into out/*.json, or into the directory given: node contracts/build.js [DIR]
+// The metadata hash is left out, so that the same source gives the same bytes on every machine.
+const fs = require("node:fs");
+const path = require("node:path");
+const solc = require("solc");
+
+const out = path.resolve(process.argv[2] ?? path.join(__dirname, "out"));
+const names = fs.readdirSync(__dirname).filter((name) => name.endsWith(".sol")).sort();
+const input = {
+  language: "Solidity",
+  sources: Object.fromEntries(names.map((name) => [name, { content: fs.readFileSync(path.join(__dirname, name), "utf8") }])),
+  settings: {
+    evmVersion: "cancun",
+    optimizer: { enabled: true, runs: 200 },
+    metadata: { bytecodeHash: "none", appendCBOR: false },
+    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+  },
+};
+
+const output = JSON.parse(solc.compile(JSON.stringify(input)));
+for (const { formattedMessage } of output.errors ?? []) process.stderr.write(formattedMessage);
+if (output.errors?.length) process.exit(1);
+
+fs.mkdirSync(out, { recursive: true });
+for (const [contract, { abi, evm }] of Object.values(output.contracts).flatMap(Object.entries)) {
+  const artifact = {
+    contractName: contract,
+    compiler: solc.version(),
+    abi,
+    bytecode: `0x${evm.bytecode.object}`,
+    deployedBytecode: `0x${evm.deployedBytecode.object}`,
+  };
+  fs.writeFileSync(path.join(out, `${contract}.json`), `${JSON.stringify(artifact, null, 1)}\n`);
+}
