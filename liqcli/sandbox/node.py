@@ -1,0 +1,134 @@
+"""The EVM node: anvil, on a free loopback port, gone when we are gone."""
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from liqcli.chain.rpc import Rpc
+from liqcli.errors import Unreachable
+from liqcli.model import Address
+from liqcli.sandbox.npm import PartsMissing, find_package
+from liqcli.sandbox.process import Child, free_port, spawn
+
+CHAIN_ID = 999
+BASE_FEE = 10**8
+"""0.1 gwei, HyperEVM's usual base fee."""
+GAS_LIMIT = 200_000_000
+"""Room for a hundred seeding transactions in one block."""
+READY_S = 20.0
+PORT_TRIES = 3
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account the node was started with; its key was made for this node alone."""
+
+    address: Address
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running anvil; `deployer` and `liquidator` are funded."""
+
+    url: str
+    process: Child
+    deployer: Account
+    liquidator: Account
+
+    async def stop(self) -> None:
+        """End it; nothing of it is kept."""
+        await self.process.stop(grace_s=2.0)
+
+
+def find_anvil() -> Path:
+    """The native anvil binary: the pinned npm package's, else the one on PATH."""
+    system, machine = platform.system().lower(), ARCHITECTURES.get(platform.machine().lower())
+    try:
+        if system not in ("linux", "darwin") or machine is None:
+            raise PartsMissing(
+                f"npm has no anvil for {platform.system()} on {platform.machine()}",
+                hint="install Foundry's anvil and put it on PATH",
+            )
+        return find_package(f"@foundry-rs/anvil-{system}-{machine}") / "bin" / "anvil"
+    except PartsMissing:
+        on_path = shutil.which("anvil")
+        if on_path is None:
+            raise
+        return Path(on_path)
+
+
+async def start_anvil(directory: Path, *, block_time: float | None = 1.0) -> Node:
+    """Start a node with accounts of its own; transactions are mined at once, and a block every `block_time` seconds.
+
+    Without `block_time` only transactions and `evm_mine` make blocks, so that nothing moves unasked.
+    """
+    binary = find_anvil()
+    for attempt in range(PORT_TRIES):
+        try:
+            return await _start(binary, directory, free_port(), block_time)
+        except _PortTaken:
+            if attempt == PORT_TRIES - 1:
+                raise
+    raise AssertionError
+
+
+class _PortTaken(Unreachable):
+    """Another process bound the port between our look and our start."""
+
+
+async def _start(binary: Path, directory: Path, port: int, block_time: float | None) -> Node:
+    config = directory / "anvil.json"
+    config.unlink(missing_ok=True)
+    child = spawn(_argv(binary, port, config, block_time), log=directory / "anvil.log")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await child.wait_ready(lambda: _is_ours(url, config), READY_S)
+        accounts = _accounts(config)
+    except BaseException as err:
+        child.kill()
+        _explain(child, err)
+        raise
+    finally:
+        config.unlink(missing_ok=True)
+    return Node(url, child, *accounts)
+
+
+def _argv(binary: Path, port: int, config: Path, block_time: float | None) -> list[str]:
+    mining = [] if block_time is None else ["--block-time", f"{block_time:g}", "--mixed-mining"]
+    return [
+        str(binary), "--quiet", "--host", "127.0.0.1", "--port", str(port), "--no-request-size-limit",
+        "--chain-id", str(CHAIN_ID), "--hardfork", "cancun", "--auto-impersonate",
+        "--gas-limit", str(GAS_LIMIT), "--base-fee", str(BASE_FEE), "--no-priority-fee",
+        "--accounts", "2", "--balance", "1000000", "--mnemonic-random", "--config-out", str(config),
+        "--prune-history", *mining,
+    ]  # fmt: skip
+
+
+async def _is_ours(url: str, config: Path) -> bool:
+    """Whether the answering node is the child: its accounts are random, so no other node has them."""
+    if not config.exists():
+        return False
+    async with Rpc(url, timeout_s=2.0) as rpc:
+        return bool(await rpc.call("eth_accounts") == json.loads(config.read_bytes())["available_accounts"])
+
+
+def _accounts(config: Path) -> tuple[Account, Account]:
+    raw = json.loads(config.read_bytes())
+    first, second = (Account(a.lower(), k) for a, k in zip(raw["available_accounts"], raw["private_keys"], strict=True))
+    return first, second
+
+
+def _explain(child: Child, err: BaseException) -> None:
+    """Turn what the binary printed before it ended into the error it means."""
+    said = child.log.read_text(errors="replace")
+    if "Address already in use" in said:
+        raise _PortTaken("the port for anvil was taken") from err
+    if "GLIBC_" in said:
+        raise Unreachable(
+            f"anvil needs a newer C library than this system has: {said.strip().splitlines()[-1]}",
+            hint="use a system with glibc 2.35 or later (Debian 12, Ubuntu 22.04), or put your own anvil on PATH",
+        ) from err
