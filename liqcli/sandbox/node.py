@@ -17,6 +17,8 @@ BASE_FEE = 10**8
 """0.1 gwei, HyperEVM's usual base fee."""
 GAS_LIMIT = 200_000_000
 """Room for a hundred seeding transactions in one block."""
+KEPT_STATES = 16
+"""A read of `latest` fails when a block is mined under it and no older state is kept; each kept one costs memory."""
 READY_S = 20.0
 PORT_TRIES = 3
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -104,7 +106,7 @@ def _argv(binary: Path, port: int, config: Path, block_time: float | None) -> li
         "--chain-id", str(CHAIN_ID), "--hardfork", "cancun", "--auto-impersonate",
         "--gas-limit", str(GAS_LIMIT), "--base-fee", str(BASE_FEE), "--no-priority-fee",
         "--accounts", "2", "--balance", "1000000", "--mnemonic-random", "--config-out", str(config),
-        "--prune-history", *mining,
+        "--prune-history", str(KEPT_STATES), *mining,
     ]  # fmt: skip
 
 
