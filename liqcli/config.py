@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from liqcli.errors import ConfigError
-from liqcli.model import Pace, Tier
+from liqcli.model import BASE_UNIT, Pace, Tier
 
 ENV_PREFIX = "LIQ_"
 _TEST_SWITCHES = {"LIQ_LONG"}
@@ -118,6 +118,11 @@ class LimitSettings(_Section):
     """What a liquidation must earn before it is sent."""
 
     min_profit_usd: float = Field(5.0, ge=0, description="net profit below this is skipped")
+
+    @property
+    def min_profit_base(self) -> int:
+        """The same in base currency (1e8 = 1 USD)."""
+        return round(self.min_profit_usd * BASE_UNIT)
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,6 @@
 """How results, logs and errors reach people and scripts: data on stdout, the rest on stderr."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,7 +46,7 @@ def progress(line: str) -> None:
 
 def usd(base: int | None) -> str:
     """An amount in base currency as dollars and cents."""
-    return "–" if base is None else f"{'-' if base < 0 else ''}${abs(base) / BASE_UNIT:,.2f}"
+    return "-" if base is None else f"{'-' if base < 0 else ''}${abs(base) / BASE_UNIT:,.2f}"
 
 
 def health(health_factor: int | None) -> str:
@@ -75,4 +74,4 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: i
         table.add_column(title, justify="left" if number < left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(no_color="NO_COLOR" in os.environ).print(table)
+    Console().print(table)

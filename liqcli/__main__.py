@@ -1,0 +1,5 @@
+"""`python -m liqcli` is `liq`."""
+
+from liqcli.cli.main import main
+
+main()

@@ -1,0 +1,66 @@
+"""Evaluate: read claimed borrowers in batches; what could not be read is unknown, never healthy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic, time
+
+from liqcli.book.positions import Book
+from liqcli.bot.risk import pace_of, tier_of, ttl_for
+from liqcli.chain.market import Market
+from liqcli.config import Settings
+from liqcli.model import NO_DEBT, Address, Reading, Tier
+from liqcli.store.cache import HealthCache
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a batch of reads showed: fresh readings, and the borrowers that stay unknown."""
+
+    readings: tuple[Reading, ...]
+    failed: frozenset[Address]
+
+    @property
+    def liquidatable(self) -> list[Reading]:
+        """Those below one, largest debt first."""
+        below = [reading for reading in self.readings if reading.is_liquidatable]
+        return sorted(below, key=lambda reading: reading.debt_base, reverse=True)
+
+
+async def evaluate(
+    borrowers: Sequence[Address], *, market: Market, book: Book, cache: HealthCache, settings: Settings
+) -> Evaluation:
+    """Read these borrowers at one block and tell the book and the cache."""
+    batch = await market.readings(borrowers)
+    fresh = [
+        (reading, _ttl_s(book.reading(reading.borrower), reading, settings)) for reading in batch.readings.values()
+    ]
+    for reading, ttl_s in fresh:
+        _tell(book, reading, ttl_s)
+    for borrower in batch.failed:
+        book.unknown(borrower)
+    await cache.put_many([(reading, ttl_s) for reading, ttl_s in fresh if reading.health_factor != NO_DEBT])
+    return Evaluation(tuple(batch.readings.values()), batch.failed)
+
+
+async def recall(borrowers: Sequence[Address], *, book: Book, cache: HealthCache, settings: Settings) -> set[Address]:
+    """Take still fresh readings from the shared cache into the book; returns whose were fresh."""
+    found = await cache.get_many(borrowers)
+    for reading in found.values():
+        age_s = max(time() - reading.at, 0.0)
+        _tell(book, reading, _ttl_s(book.reading(reading.borrower), reading, settings) - age_s)
+    return set(found)
+
+
+def _tell(book: Book, reading: Reading, ttl_s: float) -> None:
+    if reading.health_factor == NO_DEBT:
+        book.forget(reading.borrower)
+    else:
+        book.record(reading, due_at=monotonic() + ttl_s)
+
+
+def _ttl_s(earlier: Reading | None, reading: Reading, settings: Settings) -> float:
+    """By the pace, but a critical borrower is never taken from the cache past its tier's interval."""
+    ttl_s = ttl_for(pace_of(earlier, reading, settings.paces), settings.paces)
+    if tier_of(reading.health_factor, settings.tiers) is Tier.CRITICAL:
+        return min(ttl_s, settings.tiers.critical.interval_s)
+    return ttl_s

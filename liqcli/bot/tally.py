@@ -1,0 +1,61 @@
+"""Tally: what a run counted, and the summary it ends with."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from time import monotonic
+
+_LATENCIES_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Milliseconds below which half, 95 and 99 of a hundred fell; None when nothing was measured."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+@dataclass(slots=True)
+class Latency:
+    """The last measured latencies of one stage, bounded."""
+
+    _kept_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES_KEPT))
+
+    def since(self, started: float) -> None:
+        """Record the time from a monotonic second until now."""
+        self._kept_ms.append((monotonic() - started) * 1000)
+
+    def percentiles(self) -> Percentiles:
+        """By nearest rank."""
+        ordered = sorted(self._kept_ms)
+        return Percentiles(*(_rank(ordered, share) for share in (0.50, 0.95, 0.99)))
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counters of one run; `lost` stays 0 unless an event could neither be applied nor read again."""
+
+    started: float = field(default_factory=monotonic)
+    applied: int = 0
+    coalesced: int = 0
+    lagged: int = 0
+    recovered: int = 0
+    lost: int = 0
+    planned: int = 0
+    sent: int = 0
+    won: int = 0
+    failed: int = 0
+    profit_base: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    event_to_queue: Latency = field(default_factory=Latency)
+    event_to_send: Latency = field(default_factory=Latency)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since the run started."""
+        return monotonic() - self.started
+
+
+def _rank(ordered: list[float], share: float) -> float | None:
+    return round(ordered[min(int(share * len(ordered)), len(ordered) - 1)], 3) if ordered else None

@@ -1,0 +1,33 @@
+"""Keys: the only objects that hold a secret; they sign, and show nothing but their address."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from liqcli.errors import SecretError
+from liqcli.model import Address
+
+
+class Key:
+    """A private key that can sign transactions; its repr and pickle give nothing away."""
+
+    __slots__ = ("__account", "address")
+
+    def __init__(self, secret: str) -> None:
+        from eth_account import Account
+
+        try:
+            self.__account = Account.from_key(secret)
+        except ValueError:
+            raise SecretError("the key is not 32 bytes of hex", hint="liq keys import NAME") from None
+        self.address: Address = self.__account.address.lower()
+
+    def __repr__(self) -> str:
+        return f"Key({self.address})"
+
+    def __reduce__(self) -> NoReturn:
+        raise SecretError("a key is never pickled or copied", hint="pass its address instead")
+
+    def sign(self, transaction: Mapping[str, Any]) -> tuple[str, str]:
+        """Sign a transaction locally; returns the raw bytes and the hash, both as 0x hex."""
+        signed = self.__account.sign_transaction(dict(transaction))
+        return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
