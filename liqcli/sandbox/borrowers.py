@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from liqcli.chain.rpc import Rpc
-from liqcli.model import BASE_UNIT, Address
+from liqcli.model import Address
 from liqcli.sandbox.calls import approve, borrow, mint, set_emode, set_price, supply
 from liqcli.sandbox.market import Asset, Deployment
 from liqcli.sandbox.plans import YESTERDAY, Plan, debts_usd
@@ -13,7 +13,7 @@ GAS_MONEY = hex(10**24)
 USAGE = 0.5
 """Share of a reserve's own liquidity that the borrowers take; their collateral comes on top of it."""
 LEAST_LIQUIDITY_USD = 2_000_000.0
-PLENTY_USD = 10**9
+PLENTY_USD = 1_000_000_000.0
 LIQUIDATOR_USD = 50_000_000.0
 
 
@@ -53,7 +53,7 @@ def _liquidity(market: Deployment, plans: Sequence[Plan]) -> list[Transaction]:
     for asset in market.assets:
         supplied = max(LEAST_LIQUIDITY_USD, debts[asset.listing.symbol] / USAGE)
         steps += [
-            mint(deployer, asset, PLENTY_USD * BASE_UNIT * 10**asset.listing.decimals),
+            mint(deployer, asset, asset.listing.amount(PLENTY_USD)),
             approve(deployer, asset, market.pool),
             supply(deployer, market.pool, asset, asset.listing.amount(supplied), deployer),
         ]

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from liqcli.chain.abi import GET_RESERVE_DATA, ZERO_ADDRESS, address_of, encode_call, unhex, words
-from liqcli.chain.artifacts import Artifact, own_artifact, read_artifact
-from liqcli.chain.market import AGGREGATOR
+from liqcli.chain.artifacts import AGGREGATOR, Artifact, own_artifact, read_artifact
 from liqcli.chain.rpc import Rpc
 from liqcli.model import BASE_UNIT, Address
 from liqcli.sandbox.npm import find_package
@@ -24,6 +23,8 @@ TREASURY: Address = "0x7ea5000000000000000000000000000000007ea5"
 RAY = 10**27
 FLASH_LOAN_PREMIUM = 4
 """Basis points, as on HyperLend."""
+ENABLED = True
+HEADER_ONLY = False
 DEPLOY_GAS = 12_000_000
 LIBRARIES = (
     "BorrowLogic", "BridgeLogic", "ConfiguratorLogic", "EModeLogic", "FlashLoanLogic", "LiquidationLogic",
@@ -104,7 +105,7 @@ async def deploy_market(rpc: Rpc, deployer: Address) -> Deployment:
     _plan_listings(plan, provider, pool, configurator, tokens)
     outcomes = await send_all(rpc, plan.transactions)
     await rpc.call("anvil_setCode", AGGREGATOR, own_artifact("Aggregator").deployed_bytecode)
-    block = await rpc.call("eth_getBlockByNumber", hex(outcomes[-1].block or 0), False)
+    block = await rpc.call("eth_getBlockByNumber", hex(outcomes[-1].block or 0), HEADER_ONLY)
     assets = await _read_assets(rpc, pool, tokens, feeds)
     return Deployment(provider, pool, configurator, oracle, data_provider, deployer, assets, block["hash"])
 
@@ -141,10 +142,10 @@ def _plan_listings(plan: _Plan, provider: Address, pool: Address, configurator: 
     category = (HYPE_EMODE.id, HYPE_EMODE.ltv, HYPE_EMODE.liquidation_threshold, HYPE_EMODE.liquidation_bonus)
     for listing, token in zip(LISTINGS, tokens, strict=True):
         limits = (listing.ltv, listing.liquidation_threshold, listing.liquidation_bonus)
-        plan.call(configurator, admin, "setReserveBorrowing", token, True)
+        plan.call(configurator, admin, "setReserveBorrowing", token, ENABLED)
         plan.call(configurator, admin, "configureReserveAsCollateral", token, *limits)
         plan.call(configurator, admin, "setReserveFactor", token, listing.reserve_factor)
-        plan.call(configurator, admin, "setReserveFlashLoaning", token, True)
+        plan.call(configurator, admin, "setReserveFlashLoaning", token, ENABLED)
         plan.call(configurator, admin, "setLiquidationProtocolFee", token, listing.protocol_fee)
     plan.call(configurator, admin, "setEModeCategory", *category, ZERO_ADDRESS, HYPE_EMODE.label)
     for listing, token in zip(LISTINGS, tokens, strict=True):

@@ -48,19 +48,23 @@ class Node:
 
 def find_anvil() -> Path:
     """The native anvil binary: the pinned npm package's, else the one on PATH."""
-    system, machine = platform.system().lower(), ARCHITECTURES.get(platform.machine().lower())
     try:
-        if system not in ("linux", "darwin") or machine is None:
-            raise PartsMissing(
-                f"npm has no anvil for {platform.system()} on {platform.machine()}",
-                hint="install Foundry's anvil and put it on PATH",
-            )
-        return find_package(f"@foundry-rs/anvil-{system}-{machine}") / "bin" / "anvil"
+        return find_package(anvil_package(platform.system(), platform.machine())) / "bin" / "anvil"
     except PartsMissing:
         on_path = shutil.which("anvil")
         if on_path is None:
             raise
         return Path(on_path)
+
+
+def anvil_package(system: str, machine: str) -> str:
+    """The npm package of a platform's binary; raises PartsMissing where there is none."""
+    architecture = ARCHITECTURES.get(machine.lower())
+    if system not in ("Linux", "Darwin") or architecture is None:
+        raise PartsMissing(
+            f"npm has no anvil for {system} on {machine}", hint="install Foundry's anvil and put it on PATH"
+        )
+    return f"@foundry-rs/anvil-{system.lower()}-{architecture}"
 
 
 async def start_anvil(directory: Path, *, block_time: float | None = 1.0) -> Node:
@@ -112,10 +116,9 @@ def _argv(binary: Path, port: int, config: Path, block_time: float | None) -> li
 
 async def _is_ours(url: str, config: Path) -> bool:
     """Whether the answering node is the child: its accounts are random, so no other node has them."""
-    if not config.exists():
-        return False
     async with Rpc(url, timeout_s=2.0) as rpc:
-        return bool(await rpc.call("eth_accounts") == json.loads(config.read_bytes())["available_accounts"])
+        answering = await rpc.call("eth_accounts")
+    return [account.address for account in _accounts(config)] == [address.lower() for address in answering]
 
 
 def _accounts(config: Path) -> tuple[Account, Account]:

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from liqcli.model import BASE_UNIT, Address
 from liqcli.sandbox.reserves import HYPE_EMODE, LISTINGS, Listing
@@ -66,7 +67,7 @@ def plan_borrower(seed: str, aim: float) -> Plan:
 
 def health_factor_at(share: float) -> float:
     """The health factor that this share of the borrowers is below."""
-    for (left, low), (right, high) in zip(SPREAD, SPREAD[1:], strict=False):
+    for (left, low), (right, high) in pairwise(SPREAD):
         if share <= right:
             return low + (high - low) * (share - left) / (right - left)
     return SPREAD[-1][1]
@@ -78,7 +79,7 @@ def debts_usd(plans: Sequence[Plan]) -> dict[str, float]:
     for plan in plans:
         for symbol, amount in plan.debt:
             listing = BY_SYMBOL[symbol]
-            totals[symbol] += amount * listing.price / 10**listing.decimals / BASE_UNIT
+            totals[symbol] += amount * listing.price / listing.unit / BASE_UNIT
     return totals
 
 

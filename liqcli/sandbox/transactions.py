@@ -1,4 +1,4 @@
-"""Transactions in bulk: encoded from the artifacts, sent by impersonated accounts, mined, and their receipts checked."""
+"""Transactions in bulk: encoded from artifacts, sent by impersonated accounts, mined, and their receipts checked."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -69,9 +69,7 @@ def encode_function(artifact: Artifact, name: str, args: Sequence[Any]) -> bytes
     from eth_abi.abi import encode
     from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types
 
-    function: Any = next(
-        item for item in artifact.abi if item.get("name") == name and len(item["inputs"]) == len(args)
-    )
+    function: Any = next(item for item in artifact.abi if item.get("name") == name and len(item["inputs"]) == len(args))
     return function_abi_to_4byte_selector(function) + encode(get_abi_input_types(function), args)
 
 
@@ -159,7 +157,11 @@ async def _outcome(
 async def _why(rpc: Rpc, transaction: Transaction) -> str:
     """Ask the newest state why it refuses; the reason may be gone by then."""
     try:
-        await rpc.call("eth_call", {"from": transaction.sender, "to": transaction.to, "data": "0x" + transaction.data.hex()}, "latest")
+        await rpc.call(
+            "eth_call",
+            {"from": transaction.sender, "to": transaction.to, "data": "0x" + transaction.data.hex()},
+            "latest",
+        )
     except Reverted as err:
         return err.reason
     return "reverted when it was mined, not any more"

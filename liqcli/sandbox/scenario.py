@@ -1,0 +1,105 @@
+"""What happens on the sandbox's chain: borrowers act, newcomers arrive, prices move, for as long as it is up."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from liqcli.chain.rpc import Rpc
+from liqcli.errors import Unreachable
+from liqcli.sandbox.acts import Act, Stage, arrival, choose, read_holdings
+from liqcli.sandbox.borrowers import fund
+from liqcli.sandbox.calls import set_price
+from liqcli.sandbox.course import price_course
+from liqcli.sandbox.market import Deployment
+from liqcli.sandbox.node import BASE_FEE
+from liqcli.sandbox.plans import Plan, health_factor_at, plan_borrower
+from liqcli.sandbox.transactions import try_all
+
+ACTS_A_STEP = 4
+SHORTEST_PAUSE_S = 0.02
+FEED_DEVIATION = 0.001
+"""A feed is set when its price has moved by this much, as real feeds do."""
+NEWCOMER_CHANCE = 0.08
+NEWCOMER_SPREAD = (0.35, 0.95)
+FAILURES_IN_A_ROW = 10
+
+
+class Scenario:
+    """The play and where it stands; `done` and `refused` count acts by kind."""
+
+    def __init__(self, rpc: Rpc, market: Deployment, plans: Sequence[Plan], *, seed: int, speed: float) -> None:
+        self._rpc = rpc
+        self._market = market
+        self._seed = seed
+        self._pause_s = max(SHORTEST_PAUSE_S, 1.0 / speed)
+        self._dice = random.Random(f"{seed}:scenario")  # noqa: S311 - a scenario, not a secret
+        self._course = price_course(seed)
+        self._newcomers = 0
+        self.people = [plan.borrower for plan in plans]
+        self.prices = {asset.listing.symbol: asset.listing.price for asset in market.assets}
+        self.done: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def running(self, progress: Callable[[str], None]) -> AsyncIterator[None]:
+        """Play in the background while the block lasts."""
+        task = asyncio.create_task(self._play(progress), name="scenario")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def step(self) -> None:
+        """One second of the play: prices move and a few borrowers act, each by real transactions."""
+        await self._rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
+        stage = Stage(self._market, self.prices, self.people, self._dice)
+        cast = self._dice.sample(self.people, min(ACTS_A_STEP, len(self.people)))
+        holdings = await read_holdings(self._rpc, self._market, cast)
+        acts = [*self._price_acts(next(self._course)), *(choose(stage, held) for held in holdings)]
+        acts += await self._newcomer_acts(stage)
+        await self._perform([act for act in acts if act is not None])
+
+    async def _play(self, progress: Callable[[str], None]) -> None:
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            due = loop.time() + self._pause_s
+            try:
+                await self.step()
+                failures = 0
+            except Unreachable as err:
+                failures += 1
+                if failures == FAILURES_IN_A_ROW:
+                    progress(f"the scenario stopped: {err.message}")
+                    return
+            await asyncio.sleep(max(SHORTEST_PAUSE_S, due - loop.time()))
+
+    async def _perform(self, acts: Sequence[Act]) -> None:
+        outcomes = iter(await try_all(self._rpc, [step for act in acts for step in act.transactions]))
+        for act in acts:
+            succeeded = [next(outcomes).succeeded for _ in act.transactions]
+            (self.done if all(succeeded) else self.refused)[act.kind] += 1
+
+    def _price_acts(self, course: dict[str, int]) -> list[Act]:
+        moved = [
+            asset
+            for asset in self._market.assets
+            if abs(course[asset.listing.symbol] / self.prices[asset.listing.symbol] - 1.0) >= FEED_DEVIATION
+        ]
+        self.prices |= {asset.listing.symbol: course[asset.listing.symbol] for asset in moved}
+        return [
+            Act("price", [set_price(self._market.deployer, asset, course[asset.listing.symbol])]) for asset in moved
+        ]
+
+    async def _newcomer_acts(self, stage: Stage) -> list[Act]:
+        if self._dice.random() >= NEWCOMER_CHANCE:
+            return []
+        self._newcomers += 1
+        aim = health_factor_at(self._dice.uniform(*NEWCOMER_SPREAD))
+        plan = plan_borrower(f"{self._seed}:newcomer:{self._newcomers}", aim)
+        await fund(self._rpc, [plan.borrower])
+        self.people.append(plan.borrower)
+        return [arrival(stage, plan)]

@@ -1,0 +1,124 @@
+"""A whole sandbox: node, market, borrowers, Redis and scenario, up together and gone together."""
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from liqcli.chain.rpc import Rpc
+from liqcli.errors import InputError
+from liqcli.model import Address
+from liqcli.sandbox.borrowers import equip_liquidator, open_positions
+from liqcli.sandbox.market import Deployment, deploy_market
+from liqcli.sandbox.node import CHAIN_ID, Node, start_anvil
+from liqcli.sandbox.plans import Plan, plan_borrowers
+from liqcli.sandbox.scenario import Scenario
+from liqcli.sandbox.valkey import start_valkey
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorldFacts:
+    """What another process needs to attach: addresses, and the key that only this sandbox knows."""
+
+    rpc_url: str
+    redis_url: str | None
+    chain_id: int
+    market: str
+    provider: Address
+    pool: Address
+    liquidator: Address
+    liquidator_key: str = field(repr=False)
+    pid: int
+    started: float
+
+    def to_json(self) -> str:
+        """One JSON object; it holds the key, so write it where only the user reads (mode 0600)."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "WorldFacts":
+        """The facts that `to_json` wrote; InputError when they are not that."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as err:
+            raise InputError(
+                "the sandbox's facts cannot be read", hint="stop `liq sandbox up` and start it again"
+            ) from err
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A running sandbox; `rpc` is its own connection, `plans` are the borrowers it began with."""
+
+    facts: WorldFacts
+    node: Node
+    deployment: Deployment
+    plans: tuple[Plan, ...]
+    rpc: Rpc
+    scenario: Scenario
+
+
+@asynccontextmanager
+async def open_world(
+    directory: Path,
+    *,
+    borrowers: int = 200,
+    seed: int = 1,
+    scenario: bool = True,
+    block_time: float | None = 1.0,
+    speed: float = 1.0,
+    redis: bool = True,
+    progress: Progress = lambda _: None,
+) -> AsyncIterator[World]:
+    """Start everything under `directory` and yield it once borrowers can be liquidated; `speed` hastens the scenario.
+
+    Without `block_time` only transactions make blocks. What was started ends with the block, or with this process.
+    """
+    _make_private(directory)
+    async with AsyncExitStack() as stack:
+        progress("starting the node")
+        node = await start_anvil(directory, block_time=block_time)
+        stack.push_async_callback(node.stop)
+        redis_url = await _start_redis(stack, directory, progress) if redis else None
+        rpc = await stack.enter_async_context(Rpc(node.url, timeout_s=60.0))
+        progress("deploying Aave V3.0.2")
+        deployment = await deploy_market(rpc, node.deployer.address)
+        progress(f"opening the positions of {borrowers} borrowers")
+        plans = tuple(plan_borrowers(borrowers, seed=seed))
+        await open_positions(rpc, deployment, plans)
+        await equip_liquidator(rpc, deployment, node.liquidator.address)
+        play = Scenario(rpc, deployment, plans, seed=seed, speed=speed)
+        if scenario:
+            await stack.enter_async_context(play.running(progress))
+        yield World(_facts(node, redis_url, deployment), node, deployment, plans, rpc, play)
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+async def _start_redis(stack: AsyncExitStack, directory: Path, progress: Progress) -> str:
+    progress("starting Valkey")
+    valkey = await start_valkey(directory / "valkey", persist=False)
+    stack.push_async_callback(valkey.stop)
+    return valkey.url
+
+
+def _facts(node: Node, redis_url: str | None, deployment: Deployment) -> WorldFacts:
+    return WorldFacts(
+        rpc_url=node.url,
+        redis_url=redis_url,
+        chain_id=CHAIN_ID,
+        market=f"sandbox-{deployment.block_hash[2:10]}",
+        provider=deployment.provider,
+        pool=deployment.pool,
+        liquidator=node.liquidator.address,
+        liquidator_key=node.liquidator.key,
+        pid=os.getpid(),
+        started=time.time(),
+    )
