@@ -1,0 +1,32 @@
+"""Real parts for every test: a node with the real contracts, started once and rolled back around each test.
+
+A part that cannot start fails the test; nothing is skipped.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from liqcli.sandbox.world import World, open_world
+
+BORROWERS = 60
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A market with borrowers on a node of this session's own; a test that writes takes `chain` instead.
+
+    Blocks come from transactions and `evm_mine` only, and no scenario runs.
+    """
+    directory = tmp_path_factory.mktemp("world")
+    async with open_world(directory, borrowers=BORROWERS, scenario=False, block_time=None, redis=False) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chain(world: World) -> AsyncIterator[World]:
+    """The world, whose chain is put back after the test as it was before."""
+    snapshot = await world.rpc.call("evm_snapshot")
+    yield world
+    await world.rpc.call("evm_revert", snapshot)
