@@ -1,0 +1,187 @@
+"""What the queue holds: its nouns, and how one borrower is packed into the bytes the Lua scripts work on."""
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from liqcli.errors import InputError
+from liqcli.model import Address, Tier
+
+SCORE_LIMIT = 1000.0
+SCORE_MS = 60_000
+BAND_MS = 1e13
+ZERO_MS = 1e8
+"""Offset that keeps the most urgent score of a tier inside its band."""
+REASON_BYTES = 80
+
+_HEAD = struct.Struct("<dddHc")
+_REST = struct.Struct("<ddHc")
+_TIERS = tuple(Tier)
+_BASES = {tier: index * BAND_MS + ZERO_MS for index, tier in enumerate(_TIERS)}
+
+
+class State(StrEnum):
+    """Where a borrower is: exactly one of these."""
+
+    READY = "ready"
+    LEASED = "leased"
+    LATER = "later"
+    DEAD = "dead"
+
+
+_STATES = {b"R": State.READY, b"L": State.LEASED, b"W": State.LATER, b"D": State.DEAD}
+_MARKS = {state: mark for mark, state in _STATES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A borrower to look at: lower scores are more urgent, one unit weighs as much as a minute of waiting."""
+
+    borrower: Address
+    score: float
+    tier: Tier
+    health_factor: int | None
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A borrower leased to us; `token` proves it to `done`, `renew` and `retry`. `tries` counts earlier failures."""
+
+    borrower: Address
+    token: int
+    score: float
+    tries: int
+    tier: Tier
+    because: str
+    health_factor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """One borrower as an operator sees it; `failure` is why its last try failed, if one did."""
+
+    borrower: Address
+    score: float
+    tier: Tier
+    health_factor: int | None
+    because: str
+    age_s: float
+    tries: int
+    state: State
+    failure: str | None = None
+
+    @property
+    def leased(self) -> bool:
+        """Whether a worker holds it."""
+        return self.state is State.LEASED
+
+
+def pack_address(borrower: Address) -> bytes:
+    """The 20 bytes that are the member: half the network and 22 bytes less memory a copy than text."""
+    try:
+        member = bytes.fromhex(borrower[2:])
+    except ValueError:
+        member = b""
+    if len(member) != 20 or not borrower.startswith("0x"):
+        raise InputError(f"{borrower!r} is not an address", hint="0x and 40 hex digits")
+    return member
+
+
+def unpack_address(member: bytes) -> Address:
+    """The address of a member."""
+    return "0x" + member.hex()
+
+
+def base_of(tier: Tier, score: float) -> float:
+    """Tier and score as one number of milliseconds; rank = base + the time of the first push."""
+    if math.isnan(score):
+        raise InputError("a score is not a number")
+    return _BASES[tier] + min(max(score, -SCORE_LIMIT), SCORE_LIMIT) * SCORE_MS
+
+
+def band(tier: Tier) -> tuple[float, float]:
+    """The ranks a tier occupies, both ends included."""
+    start = _TIERS.index(tier) * BAND_MS
+    return start, start + BAND_MS - 1
+
+
+def pack_entries(entries: Sequence[Entry]) -> Iterator[bytes]:
+    """Member and value in turn; the server puts its own time in front of each value."""
+    for entry in entries:
+        yield pack_address(entry.borrower)
+        yield pack_value(entry, State.READY)
+
+
+def pack_value(entry: Entry | QueueItem, state: State) -> bytes:
+    """Everything the queue keeps of an entry except the time it was first pushed."""
+    head = _REST.pack(base_of(entry.tier, entry.score), 0.0, 0, _MARKS[state])
+    return head + pack_wide(entry.health_factor) + _clipped(entry.because)
+
+
+def unpack_claim(member: bytes, value: bytes) -> Claim:
+    """A claim from what the claim script returned."""
+    _, base, token, tries, _ = _HEAD.unpack_from(value)
+    tier, score = _split(base)
+    health_factor, rest = unpack_wide(value[_HEAD.size :])
+    return Claim(unpack_address(member), int(token), score, tries, tier, rest.decode(errors="replace"), health_factor)
+
+
+def unpack_item(member: bytes, value: bytes, now_ms: float, failure: bytes | None = None) -> QueueItem:
+    """An operator's view of a stored value."""
+    pushed, base, _, tries, mark = _HEAD.unpack_from(value)
+    tier, score = _split(base)
+    health_factor, rest = unpack_wide(value[_HEAD.size :])
+    return QueueItem(
+        borrower=unpack_address(member),
+        score=score,
+        tier=tier,
+        health_factor=health_factor,
+        because=rest.decode(errors="replace"),
+        age_s=max(now_ms - pushed, 0.0) / 1000,
+        tries=tries,
+        state=_STATES.get(mark, State.READY),
+        failure=None if failure is None else failure.decode(errors="replace"),
+    )
+
+
+def is_ours(value: bytes | None) -> bool:
+    """Whether a stored value can be one of ours."""
+    return value is not None and len(value) > _HEAD.size
+
+
+def pushed_ms(value: bytes) -> float:
+    """The server's time of the first push."""
+    pushed: float = _HEAD.unpack_from(value)[0]
+    return pushed
+
+
+def pack_wide(number: int | None) -> bytes:
+    """A length byte and as many big-endian bytes as an integer up to 2**256-1 needs; None has no bytes."""
+    if number is None:
+        return b"\0"
+    size = max((number.bit_length() + 7) // 8, 1)
+    return bytes((size,)) + number.to_bytes(size, "big")
+
+
+def unpack_wide(packed: bytes) -> tuple[int | None, bytes]:
+    """The integer in front, and the bytes after it."""
+    end = 1 + packed[0]
+    return (int.from_bytes(packed[1:end], "big") if end > 1 else None), packed[end:]
+
+
+def clip(text: str, size: int) -> bytes:
+    """At most `size` bytes of UTF-8, cut between characters."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore").encode()
+
+
+def _clipped(because: str) -> bytes:
+    encoded = because.encode(errors="replace")
+    return encoded if len(encoded) <= REASON_BYTES else clip(because, REASON_BYTES)
+
+
+def _split(base: float) -> tuple[Tier, float]:
+    index, rest = divmod(base, BAND_MS)
+    return _TIERS[min(int(index), len(_TIERS) - 1)], round((rest - ZERO_MS) / SCORE_MS, 6)

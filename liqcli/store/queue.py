@@ -1,0 +1,249 @@
+"""The priority queue of borrowers in Redis: many workers, one holder at a time, none lost.
+
+**Order.** A borrower's rank is its tier, then the time of its first push plus its score times 60 s: a more urgent
+tier always comes first, and inside a tier one unit of score weighs as much as a minute of waiting, so in the end an
+older entry overtakes newer, more urgent ones. Lower scores are more urgent; they are cut to +-1000. Across tiers, one
+place in eight of what is claimed goes to a lower tier's entry that has waited longer than `STARVING_S`, so no tier
+starves either. The rank is made here: whatever score a caller gives, it cannot leave its tier.
+
+**Life.** `push` makes a borrower ready, or merges into the entry that is there: most urgent tier and score, oldest age,
+newest health factor, all reasons (bounded). `claim` leases; the lease ends by the server's clock. `done` forgets the
+borrower unless something arrived meanwhile: then it is ready again with those facts. `retry` waits 1, 2, 4 .. 60 s, and
+after `max_tries` failures lays it with the dead letters, from where a new push wakes it for one more try: failing is no
+reason to stop watching. A lease that runs out counts as a try. A push wakes a waiting retry only if its tier rises.
+
+**Names.** Keys are `{namespace:sN}:ready` and so on, one hash slot a shard. With several shards order holds within each
+shard, and critical borrowers are taken from every shard first. Members are 20 raw bytes.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from liqcli.model import Address, Tier
+from liqcli.store.connection import Client
+from liqcli.store.entries import (
+    SCORE_LIMIT,
+    Claim,
+    Entry,
+    QueueItem,
+    State,
+    band,
+    base_of,
+    clip,
+    pack_address,
+    pack_entries,
+    pack_value,
+    unpack_claim,
+)
+from liqcli.store.figures import QueueStats, ask_figures, combine
+from liqcli.store.shard import Shard
+
+__all__ = ["BorrowerQueue", "Claim", "Entry", "QueueItem", "QueueStats", "State", "namespace_of"]
+
+_HasBorrower = TypeVar("_HasBorrower", Entry, Claim, QueueItem)
+
+SCHEMA = "v1"
+BATCH = 2000
+"""Borrowers in one script call: a few milliseconds of the server's time."""
+PAGE = 500
+PEEK_LIMIT = 1000
+STARVING_S = 60.0
+BACK_OFF_S = 1.0
+BACK_OFF_LIMIT_S = 60.0
+FAILURE_BYTES = 200
+
+
+def namespace_of(chain_id: int, market: str) -> str:
+    """The prefix of every key of a market's queue and cache, with the schema's version."""
+    return f"liq:{chain_id}:{market}:{SCHEMA}"
+
+
+class BorrowerQueue:
+    """A market's queue; safe to use from any number of tasks, processes and machines at once."""
+
+    def __init__(
+        self, redis: Client, *, namespace: str, shards: int = 1, lease_s: float = 30.0, max_tries: int = 5
+    ) -> None:
+        self._shards = [Shard(redis, f"{namespace}:s{number}") for number in range(shards)]
+        self._lease_ms = round(lease_s * 1000)
+        self._max_tries = max_tries
+        self._turn = 0
+
+    async def push(self, entries: Sequence[Entry]) -> int:
+        """Queue these borrowers; returns how many were not known, the others were merged."""
+        added = 0
+        for batch in _batches(entries):
+            for shard, part in self._split(batch):
+                added += int(await shard.run("push", pack_entries(part)))
+        return added
+
+    async def claim(self, count: int) -> list[Claim]:
+        """Lease up to `count` of the most urgent borrowers; nothing is claimed while the queue is paused."""
+        self._turn += 1
+        turn = self._turn % len(self._shards)
+        shards = self._shards[turn:] + self._shards[:turn]
+        if len(shards) == 1:
+            return await self._claim_from(shards, count, ceiling="+inf")
+        urgent = await self._claim_from(shards, count - count // 8, ceiling=str(band(Tier.CRITICAL)[1]))
+        return urgent + await self._claim_from(shards, count - len(urgent), ceiling="+inf")
+
+    async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Start these leases anew; returns those still ours: stop work on the others."""
+        return await self._settle("renew", claims, str(self._lease_ms))
+
+    async def done(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Finish these borrowers; returns those that were still ours. The others belong to somebody else by now."""
+        return await self._settle("done", claims)
+
+    async def retry(self, claims: Sequence[Claim], reason: str) -> list[Claim]:
+        """Put back what failed, with a growing pause, or among the dead letters; returns those that were still ours."""
+        pauses = (round(BACK_OFF_S * 1000), round(BACK_OFF_LIMIT_S * 1000))
+        return await self._settle("retry", claims, self._max_tries, *pauses, clip(reason, FAILURE_BYTES))
+
+    async def release(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Give leases back untouched, as when a worker ends; returns those that were still ours."""
+        return await self._settle("release", claims)
+
+    async def peek(self, count: int = 20) -> list[QueueItem]:
+        """The most urgent borrowers, ready or leased; takes nothing out."""
+        wanted = min(count, PEEK_LIMIT)
+        found: list[QueueItem] = []
+        for shard in self._shards:
+            for state in (State.LEASED, State.READY):
+                found += await shard.items(await shard.page(state, 0, wanted))
+        return sorted(found, key=_urgency)[:wanted]
+
+    async def show(self, borrower: Address) -> QueueItem | None:
+        """One borrower, or None when the queue does not hold it."""
+        member = pack_address(borrower)
+        return next(iter(await self._shard_of(member).items([member])), None)
+
+    async def ls(self, state: State, *, first: int = 0, count: int = 100) -> list[QueueItem]:
+        """A page of the borrowers in one state, in each shard's order."""
+        found: list[QueueItem] = []
+        for shard in self._shards:
+            found += await shard.items(await shard.page(state, first, min(count, PEEK_LIMIT)))
+        return found
+
+    async def dead(self, count: int = 100) -> list[QueueItem]:
+        """The dead letters, earliest first, each with why it failed."""
+        return await self.ls(State.DEAD, count=count)
+
+    async def stats(self) -> QueueStats:
+        """Depth, age, rates and waits, from a bounded number of reads."""
+        return combine([await ask_figures(shard) for shard in self._shards])
+
+    async def promote(self, borrower: Address) -> bool:
+        """Put one borrower in front of all others; false when it is not here or a worker holds it."""
+        return await self._mend("promote", borrower, repr(base_of(Tier.CRITICAL, -SCORE_LIMIT)))
+
+    async def requeue(self, borrower: Address) -> bool:
+        """Make a dead or waiting borrower ready with no failures on record; false when it is neither."""
+        return await self._mend("requeue", borrower, "")
+
+    async def purge(self, tier: Tier | None = None) -> int:
+        """Drop the borrowers of a tier (of all) that nobody holds, dead letters too; returns how many."""
+        argument = "" if tier is None else str(list(Tier).index(tier))
+        return sum([await _purge(shard, argument) for shard in self._shards])
+
+    async def clear(self) -> None:
+        """Delete everything of this queue, leases and counters too."""
+        for shard in self._shards:
+            await shard.ask(("UNLINK", *shard.keys.values()))
+
+    async def pause(self) -> None:
+        """Stop handing out claims; pushes still come in and leases still end."""
+        for shard in self._shards:
+            await shard.ask(("HSET", shard.keys["meta"], "paused", 1))
+
+    async def resume(self) -> None:
+        """Hand out claims again."""
+        for shard in self._shards:
+            await shard.ask(("HDEL", shard.keys["meta"], "paused"))
+
+    async def is_paused(self) -> bool:
+        """Whether claims are being held back."""
+        replies = [await shard.ask(("HEXISTS", shard.keys["meta"], "paused")) for shard in self._shards]
+        return any(bool(paused) for [paused] in replies)
+
+    async def export(self) -> AsyncIterator[QueueItem]:
+        """Every borrower here; one that changes meanwhile may be given twice or as it was."""
+        for shard in self._shards:
+            cursor = 0
+            while True:
+                [[cursor, found]] = await shard.ask(("HSCAN", shard.keys["info"], cursor, "COUNT", PAGE))
+                for item in await shard.items(list(found)):
+                    yield item
+                if int(cursor) == 0:
+                    break
+
+    async def load(self, items: Iterable[QueueItem]) -> int:
+        """Take exported borrowers in with their age and tries, but not over those already here; returns how many."""
+        loaded = 0
+        pending = iter(items)
+        while batch := list(islice(pending, PAGE)):
+            for shard, part in self._split(batch):
+                loaded += int(await shard.run("load", [arg for item in part for arg in _exported(item)]))
+        return loaded
+
+    async def _claim_from(self, shards: Sequence[Shard], count: int, *, ceiling: str) -> list[Claim]:
+        claims: list[Claim] = []
+        for shard in shards:
+            while len(claims) < count:
+                wanted = min(count - len(claims), BATCH)
+                reply = await shard.run("claim", (wanted, self._lease_ms, ceiling, round(STARVING_S * 1000)))
+                claims += map(unpack_claim, reply[1::2], reply[2::2])
+                if len(reply) // 2 < wanted:
+                    break
+        return claims
+
+    async def _settle(self, script: str, claims: Sequence[Claim], *args: bytes | str | int) -> list[Claim]:
+        ours: list[Claim] = []
+        for batch in _batches(claims):
+            for shard, part in self._split(batch):
+                pairs = [arg for claim in part for arg in (pack_address(claim.borrower), claim.token)]
+                accepted = await shard.run(script, (*args, *pairs))
+                ours += [claim for claim, held in zip(part, accepted, strict=True) if held]
+        return ours
+
+    async def _mend(self, deed: str, borrower: Address, argument: str) -> bool:
+        member = pack_address(borrower)
+        return bool(await self._shard_of(member).run("mend", (deed, argument, member)))
+
+    def _shard_of(self, member: bytes) -> Shard:
+        return self._shards[int.from_bytes(member[:4], "big") % len(self._shards)]
+
+    def _split(self, batch: Sequence[_HasBorrower]) -> Iterable[tuple[Shard, Sequence[_HasBorrower]]]:
+        if len(self._shards) == 1:
+            return [(self._shards[0], batch)]
+        parts: dict[Shard, list[_HasBorrower]] = {}
+        for item in batch:
+            parts.setdefault(self._shard_of(pack_address(item.borrower)), []).append(item)
+        return parts.items()
+
+
+async def _purge(shard: Shard, argument: str) -> int:
+    """Page through what nobody holds; what stays moves the next page on."""
+    dropped = 0
+    for state in (State.READY, State.LATER, State.DEAD):
+        first = 0
+        while members := await shard.page(state, first, PAGE):
+            gone = int(await shard.run("mend", ("drop", argument, *members)))
+            first += len(members) - gone
+            dropped += gone
+    return dropped
+
+
+def _exported(item: QueueItem) -> tuple[bytes | str | float, ...]:
+    state = State.DEAD if item.state is State.DEAD else State.READY
+    failure = clip(item.failure or "", FAILURE_BYTES)
+    return pack_address(item.borrower), item.age_s * 1000, item.tries, failure, pack_value(item, state)
+
+
+def _urgency(item: QueueItem) -> float:
+    return base_of(item.tier, item.score) - item.age_s * 1000
+
+
+def _batches(items: Sequence[_HasBorrower]) -> Iterable[Sequence[_HasBorrower]]:
+    return (items[first : first + BATCH] for first in range(0, len(items), BATCH))

@@ -1,0 +1,75 @@
+"""One shard of the queue: the keys of one hash slot, and the Lua scripts that work on them."""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from liqcli.store.connection import Client, answering
+from liqcli.store.entries import QueueItem, State, is_ours, unpack_item
+
+# Each script is `common.lua` and the parts named here, in order.
+_SCRIPTS = {
+    "push": ("push",),
+    "claim": ("claim",),
+    "done": ("held", "done"),
+    "renew": ("held", "renew"),
+    "retry": ("held", "retry"),
+    "release": ("held", "release"),
+    "mend": ("mend",),
+    "load": ("load",),
+}
+_PLACES = {State.READY: "ready", State.LEASED: "lease", State.LATER: "later", State.DEAD: "dead"}
+
+
+class Shard:
+    """The keys `{tag}:name`; knows bytes and scripts, not the other shards."""
+
+    def __init__(self, redis: Client, tag: str) -> None:
+        self.redis = redis
+        self.keys = {name: f"{{{tag}}}:{name}".encode() for name in (*_PLACES.values(), *_SIDE_KEYS)}
+        self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
+
+    async def run(self, script: str, args: Iterable[bytes | str | float]) -> Any:
+        """Run one script on all keys of the shard."""
+        async with answering(self.redis):
+            return await self._scripts[script](keys=list(self.keys.values()), args=list(args))
+
+    async def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Several reading commands in one round trip."""
+        async with answering(self.redis):
+            pipeline = self.redis.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies: list[Any] = await pipeline.execute()
+            return replies
+
+    async def page(self, state: State, first: int, count: int) -> list[bytes]:
+        """Members in a state, most urgent (or earliest) first."""
+        [members] = await self.ask(("ZRANGE", self.keys[_PLACES[state]], first, first + count - 1))
+        return list(members)
+
+    async def items(self, members: list[bytes]) -> list[QueueItem]:
+        """What is known of these members; those gone meanwhile are left out."""
+        if not members:
+            return []
+        clock, values, failures = await self.ask(
+            ("TIME",), ("HMGET", self.keys["info"], *members), ("HMGET", self.keys["reason"], *members)
+        )
+        now_ms = milliseconds(clock)
+        rows = zip(members, values, failures, strict=True)
+        return [unpack_item(member, value, now_ms, why) for member, value, why in rows if is_ours(value)]
+
+
+_SIDE_KEYS = ("info", "dirty", "reason", "meta", "wait0", "wait1")
+
+
+def milliseconds(clock: list[Any]) -> float:
+    """The answer of the TIME command in milliseconds."""
+    return int(clock[0]) * 1000 + int(clock[1]) / 1000
+
+
+@cache
+def _source(script: str) -> str:
+    folder = files("liqcli.store") / "lua"
+    return "\n".join((folder / f"{part}.lua").read_text() for part in ("common", *_SCRIPTS[script]))
