@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         """The chain the network preset promises, None for `local`."""
         return None if self.network == "local" else int(presets()["networks"][self.network]["chain_id"])
 
+    @property
+    def rpc_url(self) -> str | None:
+        """The endpoint to ask: one's own, else the network's public one; `local` has none."""
+        if self.rpc.url is not None or self.network == "local":
+            return self.rpc.url
+        return str(presets()["networks"][self.network]["rpc_url"])
+
 
 @cache
 def presets() -> dict[str, Any]:

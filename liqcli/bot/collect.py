@@ -89,7 +89,7 @@ async def discover(market: Market, first: int, last: int, *, window_blocks: int)
 
 
 def worst_factor_of(before: Mapping[Address, int], after: Mapping[Address, int]) -> float:
-    """The lowest a health factor can have gone, as a factor: all collateral in the worst fall, all debt in the worst rise.
+    """The least a health factor can be of what it was: all collateral in the worst fall, all debt in the worst rise.
 
     An asset whose price vanished bounds nothing: the factor is 0 and everybody is read again.
     """

@@ -73,6 +73,7 @@ class Engine:
         self.tally = Tally()
         self.events: Channel[Signal] = Channel(settings.event_buffer_size)
         self.actions: Channel[_Action] = Channel(settings.action_buffer_size)
+        self.is_ready = False
         self._tell = tell
         self._work = asyncio.Event()
         self._arrived: dict[Address, float] = {}
@@ -86,6 +87,7 @@ class Engine:
         collector = Collector(
             self.market, self.events, next_block=next_block, window_blocks=self.settings.rpc.log_window_blocks
         )
+        self.is_ready = True
         self._tell(Note("READY", f"first pass complete, {len(self.book):,} borrowers; now event-driven"))
         async with asyncio.TaskGroup() as tasks:
             stages = [tasks.create_task(stage) for stage in self._stages(collector, stop)]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liqcli.errors import LiqError
-from liqcli.model import BASE_UNIT, NO_DEBT, WAD
-from liqcli.text import safe
+from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Address
+from liqcli.text import safe, short_address
 
 SCHEMA_VERSION = 1
 
@@ -57,6 +57,11 @@ def health(health_factor: int | None) -> str:
         return "no debt"
     scaled = health_factor * 10_000 // WAD
     return f"{scaled // 10_000:,}.{scaled % 10_000:04d}"
+
+
+def address(full: Address) -> str:
+    """Shortened in the middle for a terminal, whole for a pipe."""
+    return short_address(full) if sys.stdout.isatty() else full
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:

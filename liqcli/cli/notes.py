@@ -1,0 +1,105 @@
+"""The lines of a running bot: one per event, and the summary it ends with."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, TextIO
+
+from liqcli.cli.render import health, usd
+from liqcli.model import Address, Liquidation, Tier
+from liqcli.text import safe, short_address
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from liqcli.bot.engine import Engine, Note
+    from liqcli.chain.market import Market
+
+
+class Printer:
+    """Writes a run's lines to one stream as they happen."""
+
+    def __init__(self, market: "Market", *, out: TextIO) -> None:
+        self._market = market
+        self._tokens = {reserve.asset: reserve for reserve in market.reserves}
+        self._out = out
+
+    def banner(self, mode: str) -> None:
+        """What runs where, and whether it can send."""
+        market = self._market
+        version = ".".join(map(str, market.version))
+        pool = short_address(market.addresses.pool)
+        self._print(
+            f"liq · chain {market.chain_id} · {safe(market.name)} · pool {pool} (Aave v{version}) · {mode.upper()}"
+        )
+
+    def note(self, note: "Note") -> None:
+        """One line: time, kind, and what there is to know."""
+        self._line(note.kind, " ".join(filter(None, [self._facts(note), note.text and safe(note.text)])))
+        if note.receipt is not None:
+            for line in note.receipt.profit:
+                self._line("", f"{line.what:<20} {usd(line.base):>18}")
+
+    def summary(self, engine: "Engine") -> None:
+        """The whole run in a few lines."""
+        tally, tiers = engine.tally, engine.by_tier()
+        self._print("─" * 80 if _is_unicode(self._out) else "-" * 80)
+        self._print(f"ran {tally.duration_s:.1f} s · {len(engine.book):,} borrowers · " + _tiers_line(tiers))
+        self._print(
+            f"events    received {engine.events.received:,}, applied {tally.applied:,}, coalesced {tally.coalesced:,},"
+            f" lagged {tally.lagged:,}, recovered {tally.recovered:,}, lost {tally.lost:,}"
+        )
+        self._print(
+            f"liquidations  planned {tally.planned}, sent {tally.sent}, won {tally.won}, failed {tally.failed},"
+            f" skipped {tally.skipped.total()}"
+        )
+        for reason, count in tally.skipped.most_common():
+            self._print(f"  skipped {count:>4}  {safe(reason)}")
+        self._print(f"profit    {usd(tally.profit_base)}")
+        self._print(_latency_line(engine))
+        if (closest := engine.closest()) is not None:
+            self._print(f"closest to liquidation  {short_address(closest.borrower)} HF {health(closest.health_factor)}")
+
+    def _facts(self, note: "Note") -> str:
+        if note.reading is None:
+            return ""
+        facts = f"{short_address(note.reading.borrower)} HF {health(note.reading.health_factor)}"
+        if note.receipt is not None:
+            receipt = note.receipt
+            return f"{facts} block {receipt.block:,} {usd(receipt.profit_base)} net, gas {receipt.gas_used:,}"
+        return facts if note.plan is None else f"{facts} {self._plan(note.plan)}"
+
+    def _plan(self, plan: Liquidation) -> str:
+        repay = self._amount(plan.debt_asset, plan.debt_to_cover)
+        seize = self._amount(plan.collateral_asset, plan.expected_collateral)
+        return f"repay {repay} for {seize}, est {usd(plan.profit_base)}"
+
+    def _amount(self, asset: Address, amount: int) -> str:
+        token = self._tokens[asset]
+        return f"{amount / 10**token.decimals:,.4f} {safe(token.symbol, limit=12)}"
+
+    def _line(self, kind: str, text: str) -> None:
+        now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
+        self._print(f"{now if kind else '':<12} {kind:<9} {text}".rstrip())
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+def _tiers_line(tiers: "Counter[Tier]") -> str:
+    return ", ".join(f"{tier.value} {tiers[tier]:,}" for tier in Tier)
+
+
+def _latency_line(engine: "Engine") -> str:
+    stages = {"event to queue": engine.tally.event_to_queue, "event to send": engine.tally.event_to_send}
+    shown = []
+    for name, latency in stages.items():
+        found = latency.percentiles()
+        shown.append(f"{name} p50 {_ms(found.p50)} p95 {_ms(found.p95)} p99 {_ms(found.p99)}")
+    return "latency   " + " · ".join(shown)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f} ms"
+
+
+def _is_unicode(out: TextIO) -> bool:
+    return (out.encoding or "").lower().replace("-", "") == "utf8"

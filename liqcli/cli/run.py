@@ -1,0 +1,201 @@
+"""`liq run`: the bot, from start to summary."""
+
+import asyncio
+import re
+import signal
+import sys
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from liqcli.cli import options
+from liqcli.cli.notes import Printer
+from liqcli.cli.render import print_json, say
+from liqcli.config import Settings
+from liqcli.errors import SecretError, UsageError
+from liqcli.model import BASE_UNIT, Tier
+
+if TYPE_CHECKING:
+    from liqcli.bot.engine import Engine
+    from liqcli.chain.market import Market
+    from liqcli.cli.connect import Target
+    from liqcli.store.cache import HealthCache
+    from liqcli.store.queue import BorrowerQueue
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def run(
+    *,
+    live: Annotated[
+        bool | None,
+        typer.Option("--live/--dry-run", help="Send liquidations; dry run by default, live in the sandbox."),
+    ] = None,
+    duration: Annotated[str | None, typer.Option(help="Stop after this long: 60s, 10m, 2h.")] = None,
+    event_buffer_size: Annotated[int | None, typer.Option(help="Capacity of the event channel.", min=1)] = None,
+    action_buffer_size: Annotated[int | None, typer.Option(help="Capacity of the action channel.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Claims evaluated at once.", min=1)] = None,
+    as_json: options.Json = False,
+    network: options.Network = None,
+    market: options.MarketName = None,
+    provider: options.Provider = None,
+    rpc: options.RpcUrl = None,
+    redis: options.RedisUrl = None,
+    config: options.ConfigFile = None,
+    sandbox: options.Sandbox = False,
+) -> None:
+    """Watch a market's borrowers and liquidate the unhealthy ones at a profit.
+
+    Example: liq run --sandbox --duration 60s
+    """
+    settings = options.settings_from(
+        network=network,
+        market=market,
+        provider=provider,
+        rpc=rpc,
+        redis=redis,
+        config=config,
+        event_buffer_size=event_buffer_size,
+        action_buffer_size=action_buffer_size,
+        workers=workers,
+    )
+    duration_s = None if duration is None else seconds_of(duration)
+    code = asyncio.run(_run(settings, live=live, sandbox=sandbox, duration_s=duration_s, as_json=as_json))
+    raise typer.Exit(code)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds in `90`, `60s`, `10m`, `2h` or `1d`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if match is None:
+        raise UsageError(f'"{text}" is no duration', hint="write 60s, 10m or 2h")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration_s: float | None, as_json: bool) -> int:
+    from liqcli.cli import connect
+    from liqcli.lock import hold
+
+    started = connect.now_iso()
+    async with AsyncExitStack() as stack:
+        holding = stack.enter_context(hold(settings.data_dir, "run", {"started": started}))
+        target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
+        mode = _mode(target, live=live)
+        market = await connect.open_market_at(stack, settings, target)
+        redis_url = await connect.find_redis(stack, settings, target)
+        namespace = connect.namespace_of(market.chain_id, market.name)
+        printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
+        engine = await _open_engine(
+            stack, settings, target, market, redis_url, namespace, printer, live=mode != "dry run"
+        )
+        holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
+        printer.banner(mode)
+        interrupted = await _until_stopped(engine, first_block=target.first_block, duration_s=duration_s)
+        summary = summary_of(engine, mode=mode, network=settings.network)
+        if as_json:
+            print_json(summary)
+        else:
+            printer.summary(engine)
+    return 130 if interrupted else int(engine.tally.lost > 0)
+
+
+def _mode(target: "Target", *, live: bool | None) -> str:
+    if target.is_sandbox:
+        return "dry run" if live is False else "sandbox"
+    if live:
+        hint = "leave --live away: a dry run plans and sends nothing"
+        raise SecretError("--live needs a key and none is configured", hint=hint)
+    return "dry run"
+
+
+async def _open_engine(
+    market: "Market",
+    queue: "BorrowerQueue",
+    cache: "HealthCache",
+    settings: Settings,
+    *,
+    secret: str | None,
+    printer: Printer,
+) -> "Engine":
+    """The parts put together; without a secret no key is ever built."""
+    from liqcli.bot.engine import Engine
+    from liqcli.bot.execute import open_executor
+    from liqcli.wallet.keys import Key
+
+    return Engine(
+        market=market,
+        queue=queue,
+        cache=cache,
+        settings=settings,
+        executor=await open_executor(market, Key(secret)) if secret else None,
+        tell=printer.note,
+    )
+
+
+async def _until_stopped(engine: "Engine", *, first_block: int, duration_s: float | None) -> bool:
+    """Run until the duration ends or a signal comes; True when it was Ctrl-C. A second signal stops at once."""
+    stop, signals = asyncio.Event(), list[signal.Signals]()
+    running = asyncio.create_task(engine.run(stop, first_block=first_block))
+
+    def on_signal(number: signal.Signals) -> None:
+        signals.append(number)
+        if len(signals) > 1 or not engine.is_ready:
+            running.cancel()
+        say("draining: finishing what is under way; once more stops now")
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    if duration_s is not None:
+        loop.call_later(duration_s, stop.set)
+    with suppress(asyncio.CancelledError):
+        await _unwrapped(running)
+    return bool(signals) and signals[0] is signal.SIGINT
+
+
+async def _unwrapped(running: asyncio.Task[None]) -> None:
+    """Await the engine; an error that one stage met alone is raised as itself."""
+    try:
+        await running
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+
+
+def summary_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
+    """The run in the fields that scripts read (cli.md)."""
+    tally = engine.tally
+    by_tier = engine.by_tier()
+    return {
+        "mode": mode,
+        "network": network,
+        "market": engine.market.name,
+        "duration_s": round(tally.duration_s, 3),
+        "events": {
+            "received": engine.events.received,
+            "applied": tally.applied,
+            "coalesced": tally.coalesced,
+            "lagged": tally.lagged,
+            "recovered": tally.recovered,
+            "lost": tally.lost,
+        },
+        "borrowers": len(engine.book),
+        "by_tier": {tier.value: by_tier[tier] for tier in Tier},
+        "liquidations": {
+            "planned": tally.planned,
+            "sent": tally.sent,
+            "won": tally.won,
+            "failed": tally.failed,
+            "skipped": dict(tally.skipped),
+        },
+        "profit_base": str(tally.profit_base),
+        "profit_usd": tally.profit_base / BASE_UNIT,
+        "latency_ms": {
+            "event_to_queue": asdict(tally.event_to_queue.percentiles()),
+            "event_to_send": asdict(tally.event_to_send.percentiles()),
+        },
+        "rpc": {"requests": engine.market.rpc.requests, "errors": engine.market.rpc.errors},
+        "cache": {"hits": engine.cache.hits, "misses": engine.cache.misses},
+    }

@@ -1,0 +1,223 @@
+"""`liq scan`: every borrower's tier in one shot, what it shows confirmed on chain at one block."""
+
+import asyncio
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from liqcli.cli import options
+from liqcli.cli.render import address, health, print_json, print_table, progress, say, usd
+from liqcli.config import Settings
+from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Liquidation, Reading, Tier
+from liqcli.text import safe
+
+if TYPE_CHECKING:
+    from liqcli.chain.market import Market
+
+_FOUND = 10
+_UNREAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One borrower of the answer: its confirmed reading, its tier, and the best liquidation if there is one."""
+
+    reading: Reading
+    tier: Tier
+    best: Liquidation | None
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A scan's result; `read` and `failed` count borrowers, every shown one was read at `block`."""
+
+    block: int
+    at: int
+    tiers: tuple[Tier, ...]
+    read: int
+    failed: int
+    shown: tuple[Shown, ...]
+
+
+def scan(
+    *,
+    tier: Annotated[list[str] | None, typer.Option(help="Only this tier; may be given again.")] = None,
+    hf_below: Annotated[float | None, typer.Option(help="Only health factors below this.", min=0)] = None,
+    min_debt: Annotated[float, typer.Option(help="Only debts of at least this many USD.", min=0)] = 0.0,
+    limit: Annotated[int | None, typer.Option(help="At most this many, the riskiest first.", min=1)] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
+    fail_on_found: Annotated[bool, typer.Option(help="Exit with 10 when anybody is shown.")] = False,
+    as_json: options.Json = False,
+    network: options.Network = None,
+    market: options.MarketName = None,
+    provider: options.Provider = None,
+    rpc: options.RpcUrl = None,
+    config: options.ConfigFile = None,
+    sandbox: options.Sandbox = False,
+) -> None:
+    """Read every borrower once and show who is at risk.
+
+    Example: liq scan --tier critical --sandbox
+    """
+    tiers = tuple(options.tier_named(name) for name in tier or []) or tuple(Tier)
+    settings = options.settings_from(network=network, market=market, provider=provider, rpc=rpc, config=config)
+    wanted = Wanted(tiers, hf_below, round(min_debt * BASE_UNIT), limit)
+    answer, symbols = asyncio.run(_scan(settings, wanted, sandbox=sandbox))
+    if as_json:
+        print_json(_document(answer))
+    elif as_csv:
+        _print_csv(answer)
+    else:
+        _print_people(answer, symbols)
+    if answer.failed:
+        raise typer.Exit(_UNREAD)
+    if fail_on_found and answer.shown:
+        raise typer.Exit(_FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whom to show."""
+
+    tiers: tuple[Tier, ...]
+    hf_below: float | None
+    min_debt_base: int
+    limit: int | None
+
+    def picks(self, reading: Reading, tier: Tier) -> bool:
+        """Whether a borrower belongs into the answer."""
+        below = self.hf_below is None or reading.health_factor < self.hf_below * WAD
+        return tier in self.tiers and below and reading.debt_base >= self.min_debt_base
+
+
+async def _scan(settings: Settings, wanted: Wanted, *, sandbox: bool) -> tuple[Answer, dict[str, str]]:
+    from liqcli.bot.collect import discover
+    from liqcli.cli import connect
+
+    async with AsyncExitStack() as stack:
+        target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
+        market = await connect.open_market_at(stack, settings, target)
+        last, _ = await market.head()
+        known: set[str] = set()
+        async for found in discover(market, target.first_block, last, window_blocks=settings.rpc.log_window_blocks):
+            known |= found
+            progress(f"{len(known):,} borrowers discovered")
+        answer = await _answer(market, sorted(known), wanted, settings)
+        return answer, {reserve.asset: reserve.symbol for reserve in market.reserves}
+
+
+async def _answer(market: "Market", known: Sequence[str], wanted: Wanted, settings: Settings) -> Answer:
+    """Read everyone, then read those to be shown again, together, so that one block holds for all of them."""
+    from liqcli.bot.risk import tier_of
+
+    first = await market.readings(known)
+    indebted = [reading for reading in first.readings.values() if reading.health_factor != NO_DEBT]
+    picked = [reading for reading in indebted if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
+    picked = sorted(picked, key=lambda reading: reading.health_factor)[: wanted.limit]
+    confirmed = await market.readings([reading.borrower for reading in picked])
+    shown = [
+        await _shown(market, reading, tier_of(reading.health_factor, settings.tiers), settings)
+        for reading in sorted(confirmed.readings.values(), key=lambda reading: reading.health_factor)
+        if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))
+    ]
+    failed = len(first.failed | confirmed.failed)
+    return Answer(confirmed.block, confirmed.at, wanted.tiers, len(indebted), failed, tuple(shown))
+
+
+async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Settings) -> Shown:
+    from liqcli.bot.decide import Skip, best_liquidation
+
+    if not reading.is_liquidatable:
+        return Shown(reading, tier, None, "")
+    decision = best_liquidation(
+        await market.snapshot(reading.borrower), min_profit_base=settings.limits.min_profit_base
+    )
+    if isinstance(decision, Skip):
+        return Shown(reading, tier, None, decision.text)
+    return Shown(reading, tier, decision, "")
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    return {
+        "block": answer.block,
+        "block_age_s": max(int(time.time()) - answer.at, 0),
+        "tiers": [tier.value for tier in answer.tiers],
+        "read": answer.read,
+        "failed": answer.failed,
+        "borrowers": [_borrower_document(shown) for shown in answer.shown],
+    }
+
+
+def _borrower_document(shown: Shown) -> dict[str, Any]:
+    reading, best = shown.reading, shown.best
+    return {
+        "borrower": reading.borrower,
+        "tier": shown.tier.value,
+        "health_factor": str(reading.health_factor),
+        "health_factor_float": reading.health_factor / WAD,
+        "collateral_base": str(reading.collateral_base),
+        "collateral_usd": reading.collateral_base / BASE_UNIT,
+        "debt_base": str(reading.debt_base),
+        "debt_usd": reading.debt_base / BASE_UNIT,
+        "pace": None,
+        "best": None
+        if best is None
+        else {
+            "debt_asset": best.debt_asset,
+            "collateral_asset": best.collateral_asset,
+            "debt_to_cover": str(best.debt_to_cover),
+            "profit_base": str(best.profit_base),
+            "profit_usd": best.profit_base / BASE_UNIT,
+        },
+    }
+
+
+def _print_people(answer: Answer, symbols: dict[str, str]) -> None:
+    rows = [
+        [
+            address(shown.reading.borrower),
+            shown.tier.value,
+            health(shown.reading.health_factor),
+            usd(shown.reading.debt_base),
+            usd(shown.reading.collateral_base),
+            _pair(shown, symbols),
+            "" if shown.best is None else usd(shown.best.profit_base),
+        ]
+        for shown in answer.shown
+    ]
+    print_table(["borrower", "tier", "HF", "debt", "collateral", "best close", "est. profit"], rows, left=2)
+    age_s = max(int(time.time()) - answer.at, 0)
+    say(
+        f"{len(rows):,} shown of {answer.read:,} read, {answer.failed:,} failed · block {answer.block:,}, {age_s} s old"
+    )
+
+
+def _pair(shown: Shown, symbols: dict[str, str]) -> str:
+    if shown.best is None:
+        return safe(shown.why_not, limit=40)
+    return f"{safe(symbols[shown.best.debt_asset])} > {safe(symbols[shown.best.collateral_asset])}"
+
+
+def _print_csv(answer: Answer) -> None:
+    out = csv.writer(sys.stdout)
+    out.writerow(["borrower", "tier", "health_factor", "debt_usd", "collateral_usd", "profit_usd"])
+    for shown in answer.shown:
+        best = "" if shown.best is None else shown.best.profit_base / BASE_UNIT
+        reading = shown.reading
+        out.writerow(
+            [
+                reading.borrower,
+                shown.tier.value,
+                str(reading.health_factor),
+                reading.debt_base / BASE_UNIT,
+                reading.collateral_base / BASE_UNIT,
+                best,
+            ]
+        )

@@ -1,0 +1,121 @@
+"""Settings are layered, and every mistake is told with its place and its cure."""
+
+from pathlib import Path
+
+import pytest
+
+from liqcli.config import Settings, load_settings, presets
+from liqcli.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path, monkeypatch):
+    """A directory and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("LIQ_LONG", raising=False)
+
+
+def write(text: str, path: str = "liq.toml") -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+
+def test_a_market_preset_gives_provider_first_block_and_network():
+    """With nothing set, HyperLend on HyperEVM is the market."""
+    settings = load_settings({})
+    assert settings.pool_addresses_provider == "0x72c98246a98bFe64022a3190e7710E157497170C"
+    assert (settings.chain_id, settings.first_block) == (999, 779363)
+
+
+def test_each_layer_beats_the_ones_below(monkeypatch):
+    """Flag > environment > ./liq.toml > user config > preset."""
+    write("event_buffer_size = 1\nfirst_block = 5", "config/liq/config.toml")
+    assert (load_settings({}).event_buffer_size, load_settings({}).first_block) == (1, 5)
+    write("event_buffer_size = 2")
+    assert load_settings({}).event_buffer_size == 2
+    monkeypatch.setenv("LIQ_EVENT_BUFFER_SIZE", "3")
+    assert load_settings({}).event_buffer_size == 3
+    assert load_settings({"event_buffer_size": 4}).event_buffer_size == 4
+
+
+def test_one_key_of_a_tier_can_be_set_alone():
+    """The other keys of the tier keep their defaults."""
+    write("[tiers.critical]\ninterval_s = 2")
+    critical = load_settings({}).tiers.critical
+    assert (critical.interval_s, critical.ceiling, critical.batch) == (2.0, 1.0, 50)
+
+
+def test_an_unknown_key_is_an_error_with_its_line_and_a_suggestion():
+    """A misspelt key names file, line and the nearest known key."""
+    write('market = "hyperlend"\nevent_bufer_size = 9')
+    with pytest.raises(ConfigError) as caught:
+        load_settings({})
+    assert caught.value.message == "unknown key `event_bufer_size` in liq.toml:2"
+    assert caught.value.hint == "did you mean event_buffer_size?"
+
+
+def test_an_unknown_environment_variable_is_an_error(monkeypatch):
+    """A misspelt LIQ_ variable is not silently ignored."""
+    monkeypatch.setenv("LIQ_RPC__ULR", "http://localhost:1")
+    with pytest.raises(ConfigError, match="LIQ_RPC__ULR") as caught:
+        load_settings({})
+    assert caught.value.hint == "did you mean LIQ_RPC__URL?"
+
+
+def test_all_wrong_values_are_told_at_once():
+    """Two wrong values make one error with two lines, each with its place."""
+    write('event_buffer_size = "many"\n[tiers.critical]\ninterval_s = -1')
+    with pytest.raises(ConfigError) as caught:
+        load_settings({})
+    first, second = caught.value.message.splitlines()
+    assert first.startswith('event_buffer_size "many" (liq.toml:1)')
+    assert second.startswith('tiers.critical.interval_s "-1" (liq.toml:3)')
+
+
+def test_a_url_without_scheme_is_answered_with_the_likely_one():
+    """localhost:8545 is asked back as http://localhost:8545."""
+    with pytest.raises(ConfigError, match=r'did you mean "http://localhost:8545"'):
+        load_settings({"rpc": {"url": "localhost:8545"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"), [("market", "hyperlnd", "hyperlend"), ("network", "hyprevm", "hyperevm")]
+)
+def test_an_unknown_name_is_answered_with_the_nearest_preset(key, value, hint):
+    """Unknown markets and networks suggest the one that was meant."""
+    with pytest.raises(ConfigError) as caught:
+        load_settings({key: value})
+    assert hint in caught.value.hint
+
+
+def test_a_provider_of_ones_own_needs_no_preset():
+    """Any Aave-V3 fork is named by its PoolAddressesProvider, on whatever chain answers."""
+    settings = load_settings({"market": "mine", "pool_addresses_provider": "0x" + "1" * 40, "rpc": {"url": "http://x"}})
+    assert (settings.chain_id, settings.rpc_url) == (None, "http://x")
+
+
+def test_broken_toml_is_an_error_not_a_traceback():
+    """A file that is not TOML is named."""
+    write("market = [")
+    with pytest.raises(ConfigError, match=r"liq\.toml is not TOML"):
+        load_settings({})
+
+
+def test_every_preset_market_names_a_known_network():
+    """The shipped presets are complete."""
+    known = presets()
+    assert {market["network"] for market in known["markets"].values()} <= set(known["networks"])
+
+
+def test_every_setting_says_what_it_is():
+    """Each leaf of Settings has a description, from which the docs are made."""
+
+    def undocumented(model, above=""):
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields"):
+                yield from undocumented(field.annotation, f"{above}{name}.")
+            elif not field.description:
+                yield above + name
+
+    assert list(undocumented(Settings)) == []
