@@ -82,6 +82,11 @@ async def start_anvil(directory: Path, *, block_time: float | None = 1.0) -> Nod
     raise AssertionError
 
 
+async def restore_base_fee(rpc: Rpc) -> None:
+    """Make the next block's base fee the usual one: empty blocks let it sink to nothing, where HyperEVM's stays."""
+    await rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
+
+
 class _PortTaken(Unreachable):
     """Another process bound the port between our look and our start."""
 

