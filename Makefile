@@ -43,7 +43,7 @@ bench: setup  ## measure every figure of docs/figures.md
 	$(BIN)/python -m benchmarks
 
 docs: setup  ## regenerate the pages that are made from the code
-	$(BIN)/python -m docs.generate
+	$(BIN)/python docs/generate.py
 
 clean:  ## forget what setup made
 	rm -rf .venv node_modules

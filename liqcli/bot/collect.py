@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from liqcli.bot.channel import Channel
-from liqcli.chain.logs import decode_events, follow_windows
+from liqcli.chain.logs import changes_market, decode_events, follow_windows
 from liqcli.chain.market import Market
 from liqcli.errors import Unreachable
 from liqcli.model import Address, Event
@@ -26,7 +26,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class PriceMove:
-    """A bound on what a change of prices did: no health factor fell below `worst_factor` of what it was."""
+    """A bound on what prices or the market's rules did: no health factor fell below `worst_factor` of what it was."""
 
     block: int
     worst_factor: float
@@ -71,6 +71,9 @@ class Collector:
             received_at = monotonic()
             for event in decode_events(window.logs, at=received_at):
                 await self._channel.put(event)
+            if changes_market(window.logs):
+                await self._market.reload()
+                await self._channel.put(PriceMove(window.last, 0.0, received_at))
             await self._channel.settled()
             self.next_block = window.last + 1
 

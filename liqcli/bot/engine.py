@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, TypeGuard
 
 from liqcli.book.positions import Book
 from liqcli.bot.channel import Channel
@@ -137,6 +137,7 @@ class Engine:
         signals = await self.events.take(_ROUTED_AT_ONCE)
         entries = [entry for signal in signals for entry in self._entries(signal)]
         await self._push(entries)
+        await self.cache.drop_many({signal.borrower for signal in signals if _is_news(signal)})
         for signal in signals:
             self.tally.event_to_queue.since(signal.at)
         self.tally.applied += len(signals)
@@ -292,3 +293,8 @@ class Engine:
 
     def _warn(self, text: str) -> None:
         self._tell(Note("warn", text))
+
+
+def _is_news(signal: Signal) -> TypeGuard[Event]:
+    """Whether the chain changed this borrower, so that no cached reading holds any more."""
+    return isinstance(signal, Event) and signal.kind is not EventKind.SWEEP

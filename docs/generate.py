@@ -1,0 +1,87 @@
+"""Write the pages that are made from the code: docs/cli.md from the commands, docs/settings.md from Settings.
+
+Run `python docs/generate.py`; with `--check` it only says which page is out of date, and exits with 1.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from liqcli.config import ENV_PREFIX, Settings
+
+HERE = Path(__file__).parent
+SETTINGS_HEAD = """# Settings
+
+Every setting, its default and its environment variable. Precedence: command-line flag > environment > `./liq.toml` >
+user config (`~/.config/liq/config.toml`) > market preset > default. An unknown key is an error with a suggestion.
+
+| key in liq.toml | environment | default | what it is |
+|---|---|---|---|
+"""
+
+
+def cli_page() -> str:
+    """The reference of all commands, by Typer's own generator."""
+    command = [
+        sys.executable,
+        "-m",
+        "typer",
+        "liqcli.cli.main",
+        "utils",
+        "docs",
+        "--name",
+        "liq",
+        "--title",
+        "Commands",
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent).stdout.strip() + "\n"
+
+
+def settings_page() -> str:
+    """A table of all settings."""
+    return SETTINGS_HEAD + "\n".join(settings_rows(Settings, Settings.model_construct())) + "\n"
+
+
+def settings_rows(model: type[BaseModel], defaults: Any, above: str = "") -> Iterator[str]:
+    """One row for each leaf of a settings model."""
+    for name, field in model.model_fields.items():
+        default = getattr(defaults, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings_rows(field.annotation, default, f"{above}{name}.")
+        else:
+            variable = ENV_PREFIX + f"{above}{name}".replace(".", "__").upper()
+            yield f"| `{above}{name}` | `{variable}` | {shown_default(name, default)} | {field.description} |"
+
+
+def shown_default(name: str, default: Any) -> str:
+    """A default as a reader types it; the data directory depends on the user."""
+    if name == "data_dir":
+        return "the user's data directory"
+    return "-" if default is None else f"`{default}`"
+
+
+PAGES = {"cli.md": cli_page, "settings.md": settings_page}
+
+
+def main() -> int:
+    """Write or check every page."""
+    outdated = [name for name, make in PAGES.items() if not write(HERE / name, make())]
+    for name in outdated:
+        sys.stderr.write(f"docs/{name} is out of date: run python docs/generate.py\n")
+    return 1 if outdated else 0
+
+
+def write(path: Path, text: str) -> bool:
+    """Put the page in place; under --check only compare."""
+    if "--check" in sys.argv:
+        return path.exists() and path.read_text() == text
+    path.write_text(text)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
