@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeGuard
 
-from liqcli.book.positions import Book
+from liqcli.bot.watchlist import Watchlist
 from liqcli.bot.channel import Channel
 from liqcli.bot.collect import Collector, PriceMove, Signal, discover
 from liqcli.bot.decide import Skip, best_liquidation
@@ -69,7 +69,7 @@ class Engine:
         self.cache = cache
         self.settings = settings
         self.executor = executor
-        self.book = Book()
+        self.watchlist = Watchlist()
         self.tally = Tally()
         self.events: Channel[Signal] = Channel(settings.event_buffer_size)
         self.actions: Channel[_Action] = Channel(settings.action_buffer_size)
@@ -88,7 +88,7 @@ class Engine:
             self.market, self.events, next_block=next_block, window_blocks=self.settings.rpc.log_window_blocks
         )
         self.is_ready = True
-        self._tell(Note("READY", f"first pass complete, {len(self.book):,} borrowers; now event-driven"))
+        self._tell(Note("READY", f"first pass complete, {len(self.watchlist):,} borrowers; now event-driven"))
         async with asyncio.TaskGroup() as tasks:
             stages = [tasks.create_task(stage) for stage in self._stages(collector, stop)]
             await stop.wait()
@@ -98,11 +98,11 @@ class Engine:
 
     def by_tier(self) -> Counter[Tier]:
         """How many borrowers each tier holds now; the unknown count as critical."""
-        return Counter(self._tier(borrower) for borrower in self.book)
+        return Counter(self._tier(borrower) for borrower in self.watchlist)
 
     def closest(self) -> Reading | None:
         """The healthy borrower nearest to liquidation."""
-        healthy = (reading for reading in self.book.readings() if not reading.is_liquidatable)
+        healthy = (reading for reading in self.watchlist.readings() if not reading.is_liquidatable)
         return min(healthy, key=lambda reading: reading.health_factor, default=None)
 
     def _stages(self, collector: Collector, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
@@ -120,12 +120,12 @@ class Engine:
         self._tell(Note("start", f"discovering borrowers in blocks {first_block:,} to {last:,}"))
         widest = self.settings.rpc.log_window_blocks
         async for borrowers in discover(self.market, first_block, last, window_blocks=widest):
-            self.book.watch(borrowers)
+            self.watchlist.watch(borrowers)
         return last + 1
 
     async def _first_pass(self) -> None:
         batch = self.settings.tiers.safe.batch
-        known = list(self.book)
+        known = list(self.watchlist)
         for start in range(0, len(known), batch):
             evaluation = await self._evaluate(known[start : start + batch])
             for reading in evaluation.liquidatable:
@@ -145,8 +145,8 @@ class Engine:
 
     def _entries(self, signal: Signal) -> list[Entry]:
         if isinstance(signal, PriceMove):
-            self.book.prices_moved(signal.worst_factor)
-            exposed = self.book.exposed(self.settings.event_threshold)
+            self.watchlist.prices_moved(signal.worst_factor)
+            exposed = self.watchlist.exposed(self.settings.event_threshold)
             return [self._arriving(EventKind.PRICE, borrower, signal.at) for borrower in exposed]
         return [self._arriving(signal.kind, signal.borrower, signal.at)]
 
@@ -155,7 +155,7 @@ class Engine:
         return self._entry(kind, borrower)
 
     def _entry(self, kind: EventKind, borrower: Address) -> Entry:
-        reading = self.book.reading(borrower)
+        reading = self.watchlist.reading(borrower)
         health_factor = None if reading is None else reading.health_factor
         return Entry(borrower, score(kind, reading), self._tier(borrower), health_factor, kind.value)
 
@@ -179,7 +179,7 @@ class Engine:
         while not stop.is_set():
             await asyncio.sleep(self.settings.tiers.policy(tier).interval_s)
             block, now = 0, monotonic()
-            for borrower in self.book.due(now):
+            for borrower in self.watchlist.due(now):
                 if self._tier(borrower) is tier:
                     await self.events.put(Event(EventKind.SWEEP, borrower, block, -1, now))
 
@@ -204,12 +204,12 @@ class Engine:
     async def _stale(self, claims: Sequence[Claim]) -> list[Address]:
         """Whom to read: events always, sweeps only where the shared cache has nothing fresh."""
         swept = [claim.borrower for claim in claims if claim.because == EventKind.SWEEP]
-        fresh = await recall(swept, book=self.book, cache=self.cache, settings=self.settings)
+        fresh = await recall(swept, watchlist=self.watchlist, cache=self.cache, settings=self.settings)
         return [claim.borrower for claim in claims if claim.borrower not in fresh]
 
     async def _evaluate(self, borrowers: Sequence[Address]) -> Evaluation:
         evaluation = await evaluate(
-            borrowers, market=self.market, book=self.book, cache=self.cache, settings=self.settings
+            borrowers, market=self.market, watchlist=self.watchlist, cache=self.cache, settings=self.settings
         )
         for reading in evaluation.readings:
             if not reading.is_liquidatable:
@@ -288,7 +288,7 @@ class Engine:
                 await self.actions.settled()
 
     def _tier(self, borrower: Address) -> Tier:
-        reading = self.book.reading(borrower)
+        reading = self.watchlist.reading(borrower)
         return tier_of(None if reading is None else reading.health_factor, self.settings.tiers)
 
     def _warn(self, text: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic, time
 
-from liqcli.book.positions import Book
+from liqcli.bot.watchlist import Watchlist
 from liqcli.bot.risk import pace_of, tier_of, ttl_for
 from liqcli.chain.market import Market
 from liqcli.config import Settings
@@ -27,35 +27,37 @@ class Evaluation:
 
 
 async def evaluate(
-    borrowers: Sequence[Address], *, market: Market, book: Book, cache: HealthCache, settings: Settings
+    borrowers: Sequence[Address], *, market: Market, watchlist: Watchlist, cache: HealthCache, settings: Settings
 ) -> Evaluation:
-    """Read these borrowers at one block and tell the book and the cache."""
+    """Read these borrowers at one block and tell the watchlist and the cache."""
     batch = await market.readings(borrowers)
     fresh = [
-        (reading, _ttl_s(book.reading(reading.borrower), reading, settings)) for reading in batch.readings.values()
+        (reading, _ttl_s(watchlist.reading(reading.borrower), reading, settings)) for reading in batch.readings.values()
     ]
     for reading, ttl_s in fresh:
-        _tell(book, reading, ttl_s)
+        _tell(watchlist, reading, ttl_s)
     for borrower in batch.failed:
-        book.unknown(borrower)
+        watchlist.unknown(borrower)
     await cache.put_many([(reading, ttl_s) for reading, ttl_s in fresh if reading.health_factor != NO_DEBT])
     return Evaluation(tuple(batch.readings.values()), batch.failed)
 
 
-async def recall(borrowers: Sequence[Address], *, book: Book, cache: HealthCache, settings: Settings) -> set[Address]:
-    """Take still fresh readings from the shared cache into the book; returns whose were fresh."""
+async def recall(
+    borrowers: Sequence[Address], *, watchlist: Watchlist, cache: HealthCache, settings: Settings
+) -> set[Address]:
+    """Take still fresh readings from the shared cache into the watchlist; returns whose were fresh."""
     found = await cache.get_many(borrowers)
     for reading in found.values():
         age_s = max(time() - reading.at, 0.0)
-        _tell(book, reading, _ttl_s(book.reading(reading.borrower), reading, settings) - age_s)
+        _tell(watchlist, reading, _ttl_s(watchlist.reading(reading.borrower), reading, settings) - age_s)
     return set(found)
 
 
-def _tell(book: Book, reading: Reading, ttl_s: float) -> None:
+def _tell(watchlist: Watchlist, reading: Reading, ttl_s: float) -> None:
     if reading.health_factor == NO_DEBT:
-        book.forget(reading.borrower)
+        watchlist.forget(reading.borrower)
     else:
-        book.record(reading, due_at=monotonic() + ttl_s)
+        watchlist.record(reading, due_at=monotonic() + ttl_s)
 
 
 def _ttl_s(earlier: Reading | None, reading: Reading, settings: Settings) -> float:

@@ -11,7 +11,6 @@ from liqcli.config import Settings
 from liqcli.errors import ConfigError, NotRunning
 from liqcli.lock import hold, holder_of
 from liqcli.model import Address
-from liqcli.text import safe
 
 if TYPE_CHECKING:
     from liqcli.chain.market import Market
@@ -111,22 +110,24 @@ async def find_queue(stack: AsyncExitStack, settings: Settings, *, sandbox: bool
         return running["redis_url"], running["namespace"]
     if sandbox or holder_of(settings.data_dir, "sandbox") is not None:
         target = await find_target(stack, settings, sandbox=True, tell=progress)
-        return await find_redis(stack, settings, target), namespace_of(target.chain_id, target.market)
+        return await find_redis(stack, settings, target), namespace_at(target.chain_id, target.market)
     if settings.redis.url is None and not (settings.data_dir / "redis").is_dir():
         raise NotRunning(
             "no queue: nothing is running here", hint="liq run --sandbox, or name the server with --redis URL"
         )
     redis_url = settings.redis.url or await start_embedded(stack, settings)
-    return redis_url, namespace_of(settings.chain_id, settings.market)
+    return redis_url, namespace_at(settings.chain_id, settings.market)
 
 
-def namespace_of(chain_id: int | None, market: str) -> str:
-    """The prefix of every key of one market: `liq:CHAIN:MARKET:v1`."""
+def namespace_at(chain_id: int | None, market: str) -> str:
+    """The prefix of a market's keys; ConfigError when no chain is known."""
+    from liqcli.store.queue import namespace_of
+
     if chain_id is None:
         raise ConfigError(
             "which chain is the queue of?", hint="give --network, or run where the bot's data directory is"
         )
-    return f"liq:{chain_id}:{safe(market)}:v1"
+    return namespace_of(chain_id, market)
 
 
 def now_iso() -> str:

@@ -42,7 +42,7 @@ class Printer:
         """The whole run in a few lines."""
         tally, tiers = engine.tally, engine.by_tier()
         self._print("─" * 80 if _is_unicode(self._out) else "-" * 80)
-        self._print(f"ran {tally.duration_s:.1f} s · {len(engine.book):,} borrowers · " + _tiers_line(tiers))
+        self._print(f"ran {tally.duration_s:.1f} s · {len(engine.watchlist):,} borrowers · " + _tiers_line(tiers))
         self._print(
             f"events    received {engine.events.received:,}, applied {tally.applied:,}, coalesced {tally.coalesced:,},"
             f" lagged {tally.lagged:,}, recovered {tally.recovered:,}, lost {tally.lost:,}"

@@ -85,11 +85,11 @@ async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration
         mode = _mode(target, live=live)
         market = await connect.open_market_at(stack, settings, target)
         redis_url = await connect.find_redis(stack, settings, target)
-        namespace = connect.namespace_of(market.chain_id, market.name)
+        namespace = connect.namespace_at(market.chain_id, market.name)
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
-        engine = await _open_engine(
-            stack, settings, target, market, redis_url, namespace, printer, live=mode != "dry run"
-        )
+        queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
+        secret = target.sandbox_key if mode == "sandbox" else None
+        engine = await _open_engine(market, queue, cache, settings, secret=secret, printer=printer)
         holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
         printer.banner(mode)
         interrupted = await _until_stopped(engine, first_block=target.first_block, duration_s=duration_s)
@@ -181,7 +181,7 @@ def summary_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
             "recovered": tally.recovered,
             "lost": tally.lost,
         },
-        "borrowers": len(engine.book),
+        "borrowers": len(engine.watchlist),
         "by_tier": {tier.value: by_tier[tier] for tier in Tier},
         "liquidations": {
             "planned": tally.planned,

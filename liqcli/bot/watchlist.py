@@ -1,4 +1,4 @@
-"""The book: every borrower ever seen with debt, its last reading, and how far prices moved since."""
+"""The watchlist: every borrower ever seen with debt, its last reading, and how far prices moved since."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class _Entry:
     drift: float
 
 
-class Book:
+class Watchlist:
     """What is known of each borrower; unknown ones (never read, or the read failed) are kept and always due."""
 
     def __init__(self) -> None:
