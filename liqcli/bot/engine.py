@@ -1,6 +1,6 @@
 """The engine: one path in for events, one path out for liquidations, joined by the queue.
 
-logs, prices, sweeps > event channel > book and queue > claim > evaluate > decide > action channel > execute
+logs, prices, sweeps > event channel > watchlist and queue > claim > evaluate > decide > action channel > execute
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeGuard
 
-from liqcli.bot.watchlist import Watchlist
 from liqcli.bot.channel import Channel
 from liqcli.bot.collect import Collector, PriceMove, Signal, discover
 from liqcli.bot.decide import Skip, best_liquidation
@@ -19,6 +18,7 @@ from liqcli.bot.evaluate import Evaluation, evaluate, recall
 from liqcli.bot.execute import Executor
 from liqcli.bot.risk import score, tier_of
 from liqcli.bot.tally import Tally
+from liqcli.bot.watchlist import Watchlist
 from liqcli.chain.market import Market
 from liqcli.config import Settings
 from liqcli.errors import Reverted, Unreachable

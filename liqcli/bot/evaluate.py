@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic, time
 
-from liqcli.bot.watchlist import Watchlist
 from liqcli.bot.risk import pace_of, tier_of, ttl_for
+from liqcli.bot.watchlist import Watchlist
 from liqcli.chain.market import Market
 from liqcli.config import Settings
 from liqcli.model import NO_DEBT, Address, Reading, Tier
