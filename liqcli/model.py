@@ -92,13 +92,19 @@ class ProfitLine:
 
 @dataclass(frozen=True, slots=True)
 class Liquidation:
-    """A planned `liquidationCall`: what to repay, what it should seize, and the profit line by line."""
+    """A planned `liquidationCall`: what to repay, what it should seize, and the profit line by line.
+
+    `call_amount` is the call's own argument: where the pool's limit decides, a little more than `debt_to_cover`, because
+    interest accrues until the block; the pool takes no more than its limit. `gas_fee_wei` is the fee counted on.
+    """
 
     borrower: Address
     debt_asset: Address
     collateral_asset: Address
     debt_to_cover: int
+    call_amount: int
     expected_collateral: int
+    gas_fee_wei: int
     block: int
     health_factor: int
     profit: tuple[ProfitLine, ...]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from liqcli.chain.abi import quantity
+from liqcli.chain.abi import address_of, quantity, unhex, words
 from liqcli.chain.market import Market
 from liqcli.chain.rpc import NoAnswer, RpcError
 from liqcli.errors import LiqError, Unreachable
@@ -59,6 +59,7 @@ MARKET_TOPICS = frozenset(
 _NOT_SUPPORTED = -32601
 _FEWER_BLOCKS_MAY_HELP = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
 _CALM_WINDOWS = 64
+_TOPIC_LENGTH = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,9 @@ def decode_liquidation(log: RawLog) -> LiquidationLog | None:
     topics = _topics(log)
     if topics[0] != LIQUIDATION_CALL:
         return None
-    collateral, debt, borrower = (_address(topic) for topic in topics[1:4])
-    data = str(log["data"])[2:]
-    return LiquidationLog(
-        collateral, debt, borrower, int(data[:64], 16), int(data[64:128], 16), f"0x{data[152:192].lower()}"
-    )
+    collateral, debt, borrower = (_address(topics, place) for place in (1, 2, 3))
+    covered, received, liquidator = words(unhex(log.get("data")), 3)
+    return LiquidationLog(collateral, debt, borrower, covered, received, address_of(liquidator))
 
 
 def _events_of(log: RawLog, at: float) -> Iterator[Event]:
@@ -165,18 +164,20 @@ def _events_of(log: RawLog, at: float) -> Iterator[Event]:
     if changed:
         block, index = _place(log)
         for kind, topic in changed:
-            yield Event(kind, _address(topics[topic]), block, index, at)
+            yield Event(kind, _address(topics, topic), block, index, at)
 
 
 def _topics(log: RawLog) -> Sequence[str]:
     topics = log.get("topics")
-    if not isinstance(topics, list) or not topics:
+    if not isinstance(topics, list) or not topics or not all(isinstance(topic, str) for topic in topics):
         raise Unreachable("the node gave a log without topics")
     return topics
 
 
-def _address(topic: str) -> Address:
-    return f"0x{topic[26:66].lower()}"
+def _address(topics: Sequence[str], place: int) -> Address:
+    if place >= len(topics) or len(topics[place]) != _TOPIC_LENGTH:
+        raise Unreachable(f"the node gave a log whose topic {place} is no address")
+    return f"0x{topics[place][26:].lower()}"
 
 
 def _place(log: RawLog) -> tuple[int, int]:

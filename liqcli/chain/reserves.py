@@ -1,6 +1,6 @@
 """A market's reserves and e-mode categories: what to ask the pool, and how its packed answers read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from liqcli.aave.account import EMode, Reserve
@@ -26,6 +26,8 @@ from liqcli.errors import Unreachable, WrongTarget
 from liqcli.model import Address
 from liqcli.text import short_address
 
+WRAPPED_NATIVE: Address = "0x" + "55" * 20
+"""WHYPE on HyperEVM; on a chain of one's own it is known by its symbol."""
 _RESERVE_WORDS = 15
 _LONGEST_SYMBOL = 64
 
@@ -64,6 +66,12 @@ def _tokens(asset: Address, data: Sequence[int], symbol: bytes | None) -> Reserv
         a_token=address_of(data[8]),
         debt_token=address_of(data[10]),
     )
+
+
+def wrapped_native(reserves: Iterable[ReserveTokens]) -> ReserveTokens | None:
+    """The reserve whose price is that of gas money."""
+    ranked = sorted(reserves, key=lambda reserve: reserve.asset != WRAPPED_NATIVE)
+    return next((reserve for reserve in ranked if reserve.asset == WRAPPED_NATIVE or reserve.symbol == "WHYPE"), None)
 
 
 def decode_reserve(answer: bytes, *, price: int, grace_until: int) -> Reserve:
