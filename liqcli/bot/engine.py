@@ -220,8 +220,10 @@ class Engine:
         """Plan a liquidation, or count why not; a borrower with one under way is left alone."""
         if reading.borrower in self._acting:
             return
-        snapshot = await self.market.snapshot(reading.borrower)
-        decision = best_liquidation(snapshot, min_profit_base=self.settings.limits.min_profit_base)
+        snapshot, gas_price = await asyncio.gather(self.market.snapshot(reading.borrower), self.market.rpc.gas_price())
+        decision = best_liquidation(
+            snapshot, min_profit_base=self.settings.limits.min_profit_base, gas_price=gas_price
+        )
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)
             return

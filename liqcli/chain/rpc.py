@@ -120,6 +120,10 @@ class Rpc:
         """The chain the node follows."""
         return self._number(await self.call("eth_chainId"), "eth_chainId")
 
+    async def gas_price(self) -> int:
+        """The base fee of the next small block in wei: HyperEVM's eth_gasPrice, which knows no tip."""
+        return self._number(await self.call("eth_gasPrice"), "eth_gasPrice")
+
     async def _chunk(self, calls: Sequence[Call]) -> list[Any | LiqError]:
         requests = [self._request(method, params) for method, params in calls]
         answers = await self._post(requests, tries=_TRIES if all(_only_reads(method) for method, _ in calls) else 1)

@@ -122,16 +122,18 @@ async def _answer(market: "Market", known: Sequence[str], wanted: Wanted, settin
     picked = [reading for reading in indebted if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
     picked = sorted(picked, key=lambda reading: reading.health_factor)[: wanted.limit]
     confirmed = await market.readings([reading.borrower for reading in picked])
+    gas_price = await market.rpc.gas_price()
     shown = [
-        await _shown(market, reading, tier_of(reading.health_factor, settings.tiers), settings)
+        await _shown(market, reading, tier_of(reading.health_factor, settings.tiers), settings, gas_price)
         for reading in sorted(confirmed.readings.values(), key=lambda reading: reading.health_factor)
         if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))
     ]
     failed = len(first.failed | confirmed.failed)
-    return Answer(confirmed.block, confirmed.at, wanted.tiers, len(indebted), failed, tuple(shown))
+    block, at = (confirmed.block, confirmed.at) if shown else (first.block, first.at)
+    return Answer(block, at, wanted.tiers, len(indebted), failed, tuple(shown))
 
 
-async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Settings) -> Shown:
+async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Settings, gas_price: int) -> Shown:
     from liqcli.bot.decide import Skip, best_liquidation
 
     if not reading.is_liquidatable:
