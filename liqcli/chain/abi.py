@@ -33,7 +33,6 @@ GET_EMODE_LTVZERO_BITMAP = bytes.fromhex("fd89dee5")
 GET_EMODE_ISOLATED = bytes.fromhex("05f68acb")
 LIQUIDATION_CALL = bytes.fromhex("00a718a9")
 
-GET_ASSETS_PRICES = bytes.fromhex("9d23d9f2")
 GET_ASSET_PRICE = bytes.fromhex("b3596f07")
 IS_LIQUIDATION_ALLOWED = bytes.fromhex("7a5d20ea")
 
@@ -55,11 +54,6 @@ def word(value: int | Address) -> bytes:
 def encode_call(selector: bytes, *words: int | Address) -> bytes:
     """Calldata of a function whose arguments are all static."""
     return selector + b"".join(map(word, words))
-
-
-def encode_array_call(selector: bytes, items: Sequence[int | Address]) -> bytes:
-    """Calldata of a function whose only argument is an array of static values."""
-    return encode_call(selector, 32, len(items), *items)
 
 
 def pack_aggregate3(calls: Sequence[tuple[Address, bytes]]) -> bytes:
