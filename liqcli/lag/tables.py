@@ -1,0 +1,287 @@
+"""What every report shows, as rows of text: the terminal, Markdown and HTML only lay them out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from liqcli.lag.glyphs import count, percent, plural, rate, short_count, size, span
+from liqcli.lag.instants import MINUTE_US, day, period, stamp, time_of_day
+from liqcli.lag.model import (
+    CHANNELS,
+    Advice,
+    Cause,
+    Clock,
+    Diagnosis,
+    Distribution,
+    HistogramBin,
+    Incident,
+    InputSummary,
+    Receiver,
+    Statistics,
+    Verdict,
+    WhatIf,
+)
+from liqcli.text import safe
+
+INCIDENTS_SHOWN = 5
+FILES_SHOWN = 3
+NOT_KNOWN = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; the first `left` columns are text, `droppable` ones go first where it is narrow."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+    note: str = ""
+    droppable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """Lag lines of one decade of N, and what they lost."""
+
+    label: str
+    lines: int
+    lost: int
+
+
+def cause_name(cause: Cause) -> str:
+    """The cause in words."""
+    return cause.value.replace("_", " ")
+
+
+def source_lines(statistics: Statistics) -> list[str]:
+    """Which files, how they were understood, and the time they span."""
+    inputs = statistics.inputs
+    return [_files(inputs), _understood(inputs), period(statistics.start_us, statistics.end_us, inputs.clock)]
+
+
+def buffer_sentence(verdict: Verdict) -> str:
+    """Whether a bigger buffer is worth a thought."""
+    if verdict.buffer_can_help is None:
+        return "Whether a bigger buffer would help, this log does not tell."
+    return f"A bigger buffer {'can' if verdict.buffer_can_help else 'cannot'} help."
+
+
+def figures(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """The handful of numbers an operator asks for first, each with its name."""
+    statistics = diagnosis.statistics
+    return [
+        ("events lost", _lost(statistics)),
+        ("lag lines", _lag_lines(statistics)),
+        *(_distribution_figures(statistics.distribution) if statistics.totals.lag_lines > 1 else ()),
+        *_worst_figures(statistics),
+        *_rhythm_figures(statistics),
+        *_receiver_figures(statistics),
+        *_closed_figures(statistics),
+    ]
+
+
+def size_rows(distribution: Distribution) -> list[SizeRow]:
+    """Sizes by decade: 1-9, 10-99, ...; the decades between the smallest and the largest line, empty ones too."""
+    decades: dict[int, list[HistogramBin]] = {}
+    for part in distribution.histogram:
+        decades.setdefault(len(str(part.low)), []).append(part)
+    return [
+        SizeRow(_decade(digits), sum(part.count for part in parts), sum(part.lost for part in parts))
+        for digits, parts in sorted(decades.items())
+    ]
+
+
+def worst_incidents(statistics: Statistics) -> list[Incident]:
+    """The incidents that lost most, worst first."""
+    return sorted(statistics.incidents, key=lambda incident: -incident.lost)
+
+
+def incident_table(statistics: Statistics, *, shown: int = INCIDENTS_SHOWN) -> Table:
+    """The worst incidents, worst first."""
+    clock, dated = statistics.inputs.clock, not _within_a_day(statistics)
+    rows = tuple(_incident_row(incident, clock, dated=dated) for incident in worst_incidents(statistics)[:shown])
+    hidden = statistics.incident_count - len(rows)
+    return Table(
+        "Worst incidents" if statistics.incident_count > 1 else "The incident",
+        ("began", "cause", "channel", "lasted", "lines", "lost", "first line", "producer", "stall"),
+        rows,
+        left=3,
+        note=f"{count(hidden)} more in --json and --csv" if hidden else "",
+        droppable=("first line", "channel", "stall", "lines"),
+    )
+
+
+def capacity_table(diagnosis: Diagnosis) -> Table:
+    """What each buffer size would do, and what it costs."""
+    incidents = diagnosis.statistics.incident_count
+    return Table(
+        "What a buffer would do",
+        ("requested", "slots", "overflows in", "absorbs", "data up to", "memory from"),
+        tuple(
+            (
+                count(row.requested),
+                count(row.slots),
+                _or_dash(row.seconds_to_overflow, span),
+                NOT_KNOWN
+                if row.incidents_absorbed is None
+                else f"{count(row.incidents_absorbed)} of {count(incidents)}",
+                NOT_KNOWN if row.staleness_s is None else f"{span(row.staleness_s)} old",
+                size(row.memory_bytes_min),
+            )
+            for row in diagnosis.capacities
+        ),
+        left=0,
+        note="slots: tokio rounds up to a power of two; memory: 8-byte events, larger ones cost more",
+    )
+
+
+def change(what_if: WhatIf) -> str:
+    """What the replay of --what-if comes to."""
+    after = f"{count(what_if.lost_after)} lost in {plural(what_if.lines_after, 'lag line')}"
+    return f"{count(what_if.lost_before)} lost before, {after} after."
+
+
+def reason(advice: Advice) -> str:
+    """Why an advice is given and what shows it, as sentences; for liq's own logs also the setting to change."""
+    parts = [advice.because, advice.evidence, f"Setting: {advice.setting}" if advice.setting else ""]
+    return " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
+
+
+def receiver_name(receiver: Receiver) -> str:
+    """Who printed a line, as far as it tells."""
+    return safe(" ".join(part for part in (receiver.target, receiver.span) if part) or "unnamed receiver")
+
+
+def _files(inputs: InputSummary) -> str:
+    names = [safe(name) for name in inputs.files[:FILES_SHOWN]]
+    more = len(inputs.files) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _understood(inputs: InputSummary) -> str:
+    parts = [
+        f"{inputs.format} format" + (f" in {inputs.wrapper}" if inputs.wrapper else ""),
+        plural(inputs.lines, "line"),
+        plural(inputs.lag_lines, "lag line"),
+    ]
+    if inputs.closed_lines:
+        parts.append(f"{count(inputs.closed_lines)} of a closed channel")
+    if inputs.compression:
+        parts.append(f"{inputs.compression} unpacked")
+    if inputs.ansi:
+        parts.append("ANSI removed")
+    parts.append(f"{count(inputs.skipped_lines)} skipped")
+    return " · ".join(parts)
+
+
+def _lost(statistics: Statistics) -> str:
+    totals = statistics.totals
+    parts = [
+        f"{count(totals.lost_by_channel[channel])} on the {channel.value} channel"
+        for channel in CHANNELS
+        if totals.lost_by_channel.get(channel)
+    ]
+    if len(parts) == 1:
+        return f"{count(totals.lost)}, all {parts[0].partition(' ')[2]}"
+    return count(totals.lost) + (f": {', '.join(parts)}" if parts else "")
+
+
+def _lag_lines(statistics: Statistics) -> str:
+    return f"{count(statistics.totals.lag_lines)} in {plural(statistics.incident_count, 'incident')}"
+
+
+def _distribution_figures(distribution: Distribution | None) -> Iterator[tuple[str, str]]:
+    if distribution is None:
+        return
+    line, loss = distribution.per_line, distribution.by_loss
+    sizes = {
+        "median": short_count(line.median),
+        "p90": short_count(line.p90),
+        "p95": short_count(line.p95),
+        "p99": short_count(line.p99),
+        "max": count(distribution.maximum),
+        "mean": short_count(distribution.mean),
+    }
+    yield "per line", " · ".join(f"{name} {shown}" for name, shown in sizes.items())
+    yield "per event", f"half of all lost events went in lines of {count(loss.median)} or more"
+
+
+def _worst_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
+    for incident in worst_incidents(statistics)[:1]:
+        yield "worst", _worst(incident, statistics)
+        if incident.producer_rate_hz is not None:
+            low = incident.producer_rate_low_hz
+            least = "" if low is None else f" (at least {rate(low)})"
+            yield "producer", f"{rate(incident.producer_rate_hz)}{least}"
+        if incident.stall_s is not None:
+            yield "stall", f"the receiver was away for {span(incident.stall_s)} before the first line"
+
+
+def _worst(incident: Incident, statistics: Statistics) -> str:
+    share = percent(incident.lost, statistics.totals.lost)
+    text = f"{count(incident.lost)} ({share})"
+    if incident.lines > 1:
+        others = incident.lines - 1
+        text += f" = {count(incident.head)} at once + {count(incident.tail)} in {plural(others, 'more line')}"
+    if incident.duration_us:
+        text += f" within {span(incident.duration_us / 1e6)}"
+    return text
+
+
+def _rhythm_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
+    if statistics.between is not None:
+        between = statistics.between
+        yield "quiet between", f"{span(between.median_s)} median, {span(between.p10_s)} in the shortest tenth"
+    minute = statistics.worst_minute
+    if minute is not None and len(statistics.minutes.points) > 1:
+        at = time_of_day(minute.at_us, statistics.inputs.clock, step_us=MINUTE_US)
+        yield "worst minute", f"{at} with {count(minute.lost)} lost in {count(minute.lines)} lines"
+
+
+def _receiver_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
+    if len(statistics.by_receiver) > 1:
+        for total in sorted(statistics.by_receiver, key=lambda total: -total.lost)[:INCIDENTS_SHOWN]:
+            lost = f"{count(total.lost)} lost in {count(total.lines)} lines"
+            yield "receiver", f"{receiver_name(total.receiver)} ({total.channel.value}): {lost}"
+    if statistics.twin_pairs:
+        yield "twins", f"{count(statistics.twin_pairs)} pairs of equal lines: two receivers report the same loss"
+
+
+def _closed_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
+    for flood in statistics.closed[:1]:
+        speed = "" if flood.rate_hz is None else f" at {rate(flood.rate_hz)}"
+        yield "closed", f"{count(statistics.totals.closed_lines)} lines `channel closed`{speed}: this receiver is dead"
+
+
+def _within_a_day(statistics: Statistics) -> bool:
+    start_us, end_us = statistics.start_us, statistics.end_us
+    return start_us is not None and end_us is not None and day(start_us) == day(end_us)
+
+
+def _incident_row(incident: Incident, clock: Clock, *, dated: bool) -> tuple[str, ...]:
+    shown = stamp if dated else time_of_day
+    return (
+        NOT_KNOWN if incident.start_us is None else shown(incident.start_us, clock, step_us=1_000),
+        cause_name(incident.cause),
+        incident.channel.value,
+        NOT_KNOWN if incident.duration_us is None else span(incident.duration_us / 1e6),
+        count(incident.lines),
+        count(incident.lost),
+        count(incident.head),
+        _or_dash(incident.producer_rate_hz, rate),
+        _or_dash(incident.stall_s, span),
+    )
+
+
+def _or_dash(value: float | None, shown: Callable[[float], str]) -> str:
+    return NOT_KNOWN if value is None else shown(value)
+
+
+def _decade(digits: int) -> str:
+    if digits <= 3:
+        return f"{10 ** (digits - 1)}-{10**digits - 1}"
+    return f"{_power(digits - 1)}-{_power(digits)}"
+
+
+def _power(exponent: int) -> str:
+    return f"{10 ** (exponent % 3)}{' kMGTPE'[exponent // 3]}".replace(" ", "")
