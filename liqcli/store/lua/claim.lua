@@ -29,14 +29,23 @@ end
 
 local token = redis.call('HINCRBY', meta, 'fence', 1)
 
--- Members of lower tiers that have waited too long, each tier having its turn to be first.
+-- Those of a lower tier's next members that have really waited too long; a low score alone makes none old.
+local function overdue_in(tier, places)
+  local start = tier * BAND
+  local members = redis.call('ZRANGEBYSCORE', ready, start, start + ZERO + now - starving_ms, 'LIMIT', 0, places)
+  local old = {}
+  for i, value in ipairs(#members > 0 and fetch(members) or {}) do
+    if value and now - struct.unpack('<d', value) > starving_ms then old[#old + 1] = members[i] end
+  end
+  return old
+end
+
+-- Each tier has its turn to be first.
 local function starving(places)
   local found = {}
   for turn = 0, 3 do
     if #found >= places then break end
-    local start = (1 + (token + turn) % 4) * BAND
-    local overdue = redis.call('ZRANGEBYSCORE', ready, start, start + now - starving_ms, 'LIMIT', 0, places - #found)
-    for _, member in ipairs(overdue) do found[#found + 1] = member end
+    for _, member in ipairs(overdue_in(1 + (token + turn) % 4, places - #found)) do found[#found + 1] = member end
   end
   return found
 end
@@ -44,15 +53,13 @@ end
 local function choose()
   local places = math.floor(want / SHARE)
   if places == 0 and token % SHARE == 0 then places = 1 end
-  local chosen, seen = {}, {}
-  for _, member in ipairs(starving(math.min(places, want))) do seen[member] = true end
-  local extra = 0
-  for _ in pairs(seen) do extra = extra + 1 end
+  local overdue, chosen, seen = starving(places), {}, {}
+  for _, member in ipairs(overdue) do seen[member] = true end
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', ceiling, 'LIMIT', 0, want)) do
-    if #chosen + extra >= want then break end
+    if #chosen + #overdue >= want then break end
     if not seen[member] then chosen[#chosen + 1] = member end
   end
-  for member in pairs(seen) do chosen[#chosen + 1] = member end
+  for _, member in ipairs(overdue) do chosen[#chosen + 1] = member end
   return chosen
 end
 

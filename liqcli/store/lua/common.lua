@@ -9,7 +9,8 @@ local CHUNK = 500 -- unpack() fails near 8,000 values
 local READY, LEASED, LATER, DEAD = 'R', 'L', 'W', 'D'
 local HEAD = '<dddHc1' -- first pushed (ms), base (tier and score), token, tries, state; then health factor and reasons
 local HEAD_SIZE = 27
-local BAND = 1e13
+local BAND = 1e13 -- width of a tier in the ranks
+local ZERO = 1e8 -- base of score 0 inside a tier
 local REASONS_LIMIT = 160
 
 local clock = redis.call('TIME')
@@ -43,7 +44,7 @@ end
 
 -- A member whose value is missing was written by someone else: it is unknown, so it is looked at first.
 local function unknown()
-  return struct.pack(HEAD, now, 1e8, 0, 0, READY) .. '\0' .. 'found without facts'
+  return struct.pack(HEAD, now, ZERO, 0, 0, READY) .. '\0' .. 'found without facts'
 end
 
 local function facts_of(value)
