@@ -95,11 +95,13 @@ def spin(rng: Rng, capacity: int) -> Scenario:
     """A collector that never waits, pausing only when its scheduler takes the turn away, and a slow handler."""
     rate, handler = log_uniform(rng, 2e5, 8e6), log_uniform(rng, 0.005, 0.15)
     per_turn = int(rng.integers(64, 2048))
-    count = int(min(1_500_000, rate * handler * rng.integers(4, 12)))
+    count = int(min(1_500_000, rate * max(handler * rng.integers(4, 12), rng.uniform(0.3, 1.0))))
     gaps = rng.exponential(1 / rate, count)
     gaps[::per_turn] += rng.exponential(0.05 * per_turn / rate, len(gaps[::per_turn]))
     arrivals = np.cumsum(gaps)
-    return build("spin", Cause.SPINNING_PRODUCER, capacity, rng, arrivals, Consumer(service_times(rng, handler, count)))
+    return build(
+        "spin", Cause.SPINNING_PRODUCER, capacity, arrivals, Consumer(service_times(rng, handler, count)), rng=rng
+    )
 
 
 def slow(rng: Rng, capacity: int) -> Scenario:
@@ -108,7 +110,9 @@ def slow(rng: Rng, capacity: int) -> Scenario:
     slots = slots_for(capacity)
     count = int(slots * rho / (rho - 1) + rho * max(6 * slots, 4_000))
     arrivals = steady(rng, rate, count)
-    return build("slow", Cause.SLOW_CONSUMER, capacity, rng, arrivals, Consumer(service_times(rng, rho / rate, count)))
+    return build(
+        "slow", Cause.SLOW_CONSUMER, capacity, arrivals, Consumer(service_times(rng, rho / rate, count)), rng=rng
+    )
 
 
 def blocked(rng: Rng, capacity: int) -> Scenario:
@@ -123,7 +127,7 @@ def blocked(rng: Rng, capacity: int) -> Scenario:
     count = int(rate * (starts + 4 * slots / rate))
     service = service_times(rng, rho / rate, count)
     return build(
-        "blocked", Cause.BLOCKED_CONSUMER, capacity, rng, steady(rng, rate, count), Consumer(service, tuple(stalls))
+        "blocked", Cause.BLOCKED_CONSUMER, capacity, steady(rng, rate, count), Consumer(service, tuple(stalls)), rng=rng
     )
 
 
@@ -133,7 +137,7 @@ def cold_start(rng: Rng, capacity: int) -> Scenario:
     length = slots_for(capacity) / rate * log_uniform(rng, 1.3, 40.0)
     count = int(rate * length * rng.uniform(2.0, 3.0))
     consumer = Consumer(service_times(rng, rho / rate, count), (Stall(0.0, length),))
-    return build("cold_start", Cause.BLOCKED_CONSUMER, capacity, rng, steady(rng, rate, count), consumer)
+    return build("cold_start", Cause.BLOCKED_CONSUMER, capacity, steady(rng, rate, count), consumer, rng=rng)
 
 
 def blocks(rng: Rng, capacity: int) -> Scenario:
@@ -147,7 +151,7 @@ def blocks(rng: Rng, capacity: int) -> Scenario:
     arrivals = np.sort(at + 0.05 + rng.uniform(0, spread, len(at)))
     mean_service = rng.uniform(0.1, 0.6) * 60 / (60 * small + big)
     return build(
-        "blocks", Cause.BURST, capacity, rng, arrivals, Consumer(service_times(rng, mean_service, len(arrivals)))
+        "blocks", Cause.BURST, capacity, arrivals, Consumer(service_times(rng, mean_service, len(arrivals))), rng=rng
     )
 
 
@@ -161,7 +165,9 @@ def on_off(rng: Rng, capacity: int) -> Scenario:
     quiet_s = deep * service / (1 - quiet) * (1 + rng.exponential(1.5, cycles))
     lengths = np.ravel(np.column_stack([quiet_s, busy_s]))
     arrivals = poisson_cells(rng, lengths, np.tile([quiet / service, busy / service], cycles))
-    return build("on_off", Cause.BURST, capacity, rng, arrivals, Consumer(service_times(rng, service, len(arrivals))))
+    return build(
+        "on_off", Cause.BURST, capacity, arrivals, Consumer(service_times(rng, service, len(arrivals))), rng=rng
+    )
 
 
 def cascade(rng: Rng, capacity: int) -> Scenario:
@@ -177,7 +183,9 @@ def cascade(rng: Rng, capacity: int) -> Scenario:
         lengths += [calm_s, *steps]
         rates += [calm / service, *((calm + peak * np.exp(-np.cumsum(steps) / decay)) / service)]
     arrivals = poisson_cells(rng, np.array(lengths), np.array(rates))
-    return build("cascade", Cause.BURST, capacity, rng, arrivals, Consumer(service_times(rng, service, len(arrivals))))
+    return build(
+        "cascade", Cause.BURST, capacity, arrivals, Consumer(service_times(rng, service, len(arrivals))), rng=rng
+    )
 
 
 def near_critical(rng: Rng, capacity: int) -> Scenario:
@@ -187,7 +195,7 @@ def near_critical(rng: Rng, capacity: int) -> Scenario:
     count = int(min(400_000, 20 * slots**2))
     arrivals = np.cumsum(rng.exponential(1 / rate, count))
     service = rng.exponential(rho / rate, count) if rng.random() < 0.7 else rng.gamma(4, rho / rate / 4, count)
-    return build("near_critical", Cause.NEAR_CRITICAL, capacity, rng, arrivals, Consumer(service))
+    return build("near_critical", Cause.NEAR_CRITICAL, capacity, arrivals, Consumer(service), rng=rng)
 
 
 def two_receivers(rng: Rng, capacity: int) -> Scenario:
@@ -206,7 +214,7 @@ GENERATORS: dict[str, Callable[[Rng, int], Scenario]] = {
 }
 
 
-def build(name: str, cause: Cause, capacity: int, rng: Rng, arrivals: Seconds, consumer: Consumer) -> Scenario:
+def build(name: str, cause: Cause, capacity: int, arrivals: Seconds, consumer: Consumer, *, rng: Rng) -> Scenario:
     """The scenario of one receiver, which prints a line in 2-15 microseconds."""
     return Scenario(
         name, cause, capacity, arrivals, (consumer,), log_uniform(rng, 2e-6, 8e-6) * rng.gamma(4, 0.25, 4096)

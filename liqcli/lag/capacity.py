@@ -1,0 +1,155 @@
+"""The buffer that would have lost nothing, from lag lines alone, and what each capacity would have done.
+
+Let D be how much deeper an endless buffer would stand than the real, full one. A line adds its N to D; D shrinks only
+while the real receiver idles, and after a line it must first work through a full buffer. So needed = slots + max D.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from liqcli.lag.cause import Finding
+from liqcli.lag.model import CapacityRow, Cause, Incident, Recommendation
+from liqcli.lag.simulate import slots_for
+from liqcli.lag.stream import Service, Stream
+from liqcli.lag.words import amount, seconds_text
+
+SLOT_BYTES = 40
+"""What tokio allocates for a slot with an 8-byte event (39.4 measured); larger events cost more."""
+
+LARGEST_SENSIBLE = 1 << 22
+"""Beyond this a buffer costs hundreds of megabytes and hides minutes of delay: the cause must go instead."""
+
+MARGIN = 1.1
+"""The need is read from the moments of loss; it was a few events higher between them."""
+
+STALE_SECONDS = 1.0
+"""One HyperEVM block: older events than this lose liquidations anyway."""
+
+
+def needed_slots(stream: Stream, service: Service, *, background: float) -> int:
+    """The deepest backlog of an endless buffer; `background` is the load assumed while the receiver catches up."""
+    if not stream.timed:
+        return stream.slots + int(stream.lost.max())
+    idle = np.maximum(stream.gaps / service.point - stream.slots, 0.0) * (1 - background)
+    deepest = depth = float(stream.lost[0])
+    for drained, lost in zip(idle.tolist(), stream.lost[1:].tolist(), strict=True):
+        depth = max(0.0, depth - drained) + lost
+        deepest = max(deepest, depth)
+    return stream.slots + int(deepest)
+
+
+def recommend(finding: Finding) -> Recommendation:
+    """The least power of two that holds the need and a margin, or None where no buffer is the answer."""
+    stream, service = finding.stream, finding.service
+    refusal = _refusal(finding)
+    if refusal:
+        return Recommendation(None, None, None, None, _speedup(finding), "high", (refusal,))
+    low, need, high = (needed_slots(stream, service, background=background) for background in (0.0, 0.5, 0.8))
+    capacity = slots_for(int(MARGIN * need))
+    derivation = [
+        f"needed = slots + deepest further backlog = {stream.slots:,} + {need - stream.slots:,} = {need:,}",
+        f"with a margin of 10 %: {int(MARGIN * need):,}, rounded up to a power of two: {capacity:,}",
+        (
+            f"a gap drains it only beyond {seconds_text(stream.slots * service.point)}: {stream.slots:,} slots at "
+            f"{seconds_text(service.point)} a message ({service.source})"
+        ),
+    ]
+    if capacity > LARGEST_SENSIBLE:
+        derivation.append(f"more than {LARGEST_SENSIBLE:,} slots: shorten the absence instead")
+        return Recommendation(
+            None, slots_for(low), slots_for(high), None, _speedup(finding), "medium", tuple(derivation)
+        )
+    return Recommendation(
+        capacity,
+        slots_for(low),
+        max(capacity, slots_for(high)),
+        capacity * service.point if service.source != "assumed" else None,
+        _speedup(finding),
+        _confidence(finding),
+        tuple(derivation),
+    )
+
+
+def _refusal(finding: Finding) -> str | None:
+    match finding.cause:
+        case Cause.SPINNING_PRODUCER:
+            return "a producer that never waits fills any buffer: fix the source"
+        case Cause.SLOW_CONSUMER:
+            return "more arrives than is handled: no finite buffer is enough, a larger one only delays the loss"
+        case Cause.UNKNOWN:
+            return "without times the log does not tell how long the receiver was away, nor how fast events came"
+        case _:
+            return None
+
+
+def _speedup(finding: Finding) -> float | None:
+    """How much faster the handler must be to keep up inside the busiest episode; None where that is not measured."""
+    measured = finding.service.source != "assumed" and finding.service.gap > 0
+    if not measured or finding.cause not in {Cause.SLOW_CONSUMER, Cause.BURST, Cause.NEAR_CRITICAL}:
+        return None
+    return round(max(finding.service.load, 1.0), 2)
+
+
+def _confidence(finding: Finding) -> str:
+    if finding.cause is Cause.NEAR_CRITICAL:
+        return "low"
+    if finding.service.source == "given":
+        return "high"
+    if finding.service.source == "assumed":
+        return "medium" if len(finding.stream) < 3 else "low"
+    return "high" if finding.service.jump >= 6 else "medium"
+
+
+def folk_rules(stream: Stream) -> dict[str, int]:
+    """What people answer to the log line: each is shown beside the derived capacity."""
+    largest = int(stream.head.max())
+    return {
+        "double it": 2 * stream.slots,
+        "10 x the largest lag": 10 * largest,
+        "capacity + largest lag": stream.slots + largest,
+    }
+
+
+def capacity_rows(finding: Finding, incidents: Iterable[Incident], recommended: int | None) -> tuple[CapacityRow, ...]:
+    """The table: today's capacity, the folk rules, the recommendation, and the two sizes often seen in the field."""
+    asked = {finding.stream.slots, *folk_rules(finding.stream).values(), 10_000, 5_000_000}
+    asked |= {recommended} if recommended else set()
+    losses = [incident.lost for incident in incidents]
+    return tuple(_row(finding, losses, requested) for requested in sorted(asked) if requested <= 1 << 32)
+
+
+def _row(finding: Finding, losses: list[int], requested: int) -> CapacityRow:
+    slots, service = slots_for(requested), finding.service
+    helps = finding.cause not in {Cause.SPINNING_PRODUCER, Cause.SLOW_CONSUMER}
+    known = finding.cause is not Cause.UNKNOWN
+    room = slots - finding.stream.slots
+    filling = filling_rate(finding)
+    return CapacityRow(
+        requested=requested,
+        slots=slots,
+        seconds_to_overflow=slots / filling if filling else None,
+        incidents_absorbed=sum(lost <= room for lost in losses) if helps and known else 0 if known else None,
+        staleness_s=slots * service.point if service.source != "assumed" else None,
+        memory_bytes_min=slots * SLOT_BYTES,
+    )
+
+
+def filling_rate(finding: Finding) -> float | None:
+    """Events a second by which a buffer fills while the trouble lasts; None where the log does not tell."""
+    if finding.cause is Cause.SPINNING_PRODUCER and finding.rate_hz:
+        return finding.rate_hz
+    if finding.cause is Cause.BLOCKED_CONSUMER or not finding.episodes:
+        return None
+    busiest = max(finding.episodes, key=lambda episode: episode.lost)
+    head = int(finding.stream.lost[busiest.first])
+    return (busiest.lost - head) / busiest.seconds if busiest.seconds > 0 and busiest.lost > head else None
+
+
+def size_line(recommendation: Recommendation) -> str:
+    """The recommended capacity with its price, in a few words."""
+    if recommendation.capacity is None:
+        return "no buffer size helps"
+    price = f"{amount(recommendation.capacity * SLOT_BYTES)}B at least"
+    stale = recommendation.staleness_s
+    return f"{recommendation.capacity:,} slots ({price}{f', events up to {seconds_text(stale)} old' if stale else ''})"

@@ -1,0 +1,229 @@
+"""From one receiver's lag lines to the cause of its losses, each rule with the figures that decide it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liqcli.lag.model import Cause
+from liqcli.lag.stream import FEW, Episode, Service, Stream, episodes, is_block_locked
+from liqcli.lag.words import percent_text, rate_text, seconds_text
+
+CHAIN_EVENTS_PER_SECOND = 10_000
+"""More than HyperEVM can log for longer than a block: 2 M gas a second in small blocks, 375 gas for the least log."""
+
+BLOCK_EVENTS = 30_000
+"""More than one big block logs: 30 M gas, about 1,750 gas for a log of Aave's size."""
+
+SPINNING_RATE = 30_000
+"""Events a second that only a loop without a wait sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one stream says: the cause, how sure, the evidence, and what the capacity sum needs."""
+
+    stream: Stream
+    service: Service
+    episodes: tuple[Episode, ...]
+    cause: Cause
+    confidence: str
+    evidence: tuple[str, ...]
+    rate_hz: float | None = None
+    duty: float = 0.0
+
+
+def chase_rate(stream: Stream) -> float | None:
+    """Events a second while the receiver did nothing but print; None where too few were counted to tell."""
+    chased = stream.lines > 1
+    lines = int((stream.lines[chased] - 1).sum())
+    tail = int((stream.lost[chased] - stream.head[chased]).sum())
+    seconds = float((stream.end[chased] - stream.start[chased]).sum()) if stream.timed else 0.0
+    if lines == 0 or tail < 20 or tail < 4 * lines or seconds < 20 * stream.resolution_s:
+        return None
+    return tail / seconds
+
+
+def find_cause(stream: Stream, service: Service) -> Finding:
+    """Try the causes from the one that explains most to the one that explains least."""
+    split = tuple(episodes(stream, service))
+    duty = busy_share(stream, split)
+    rate = chase_rate(stream)
+    cause, confidence, evidence = (
+        _untimed(stream)
+        or _spinning(stream, rate)
+        or _grazing(stream, service, split)
+        or _sustained(stream, service, split, duty)
+        or _absent(stream, service, split)
+        or _bursts(stream, service, split, duty)
+    )
+    return Finding(stream, service, split, cause, confidence, evidence, rate, duty)
+
+
+Reason = tuple[Cause, str, tuple[str, ...]]
+
+
+def busy_share(stream: Stream, split: tuple[Episode, ...]) -> float:
+    """The share of the time from first to last line in which the receiver had no chance to idle."""
+    if len(split) == 0 or stream.span_s <= 0:
+        return 0.0
+    return sum(episode.seconds for episode in split) / stream.span_s
+
+
+def _untimed(stream: Stream) -> Reason | None:
+    if stream.timed:
+        return None
+    largest = int(stream.head.max())
+    return (
+        Cause.UNKNOWN,
+        "low",
+        (f"the lines carry no time: {stream.total:,} lost, {largest:,} in one line, at a rate the log does not tell",),
+    )
+
+
+def _spinning(stream: Stream, rate: float | None) -> Reason | None:
+    """More events than blocks could have carried, in the time they came in."""
+    largest_chase = int(stream.lost[stream.lines > 1].max(initial=0))
+    if rate is not None and rate >= SPINNING_RATE and largest_chase > BLOCK_EVENTS:
+        tail = int((stream.lost - stream.head).sum())
+        return (
+            Cause.SPINNING_PRODUCER,
+            "high",
+            (
+                f"{tail:,} events were overwritten while the receiver did nothing but print: {rate_text(rate)}",
+                f"the chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s",
+            ),
+        )
+    excess, first, last = _greatest_excess(stream)
+    if excess <= BLOCK_EVENTS:
+        return None
+    lost, seconds = int(stream.lost[first + 1 : last + 1].sum()), float(stream.end[last] - stream.end[first])
+    return (
+        Cause.SPINNING_PRODUCER,
+        "high",
+        (
+            f"{lost:,} events were lost within {seconds_text(seconds)}: at least {rate_text(lost / seconds)}",
+            f"a chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s, or {BLOCK_EVENTS:,} in a block",
+        ),
+    )
+
+
+def _greatest_excess(stream: Stream) -> tuple[float, int, int]:
+    """The stretch of lines that lost most beyond what the chain can send, and its first and last run."""
+    if len(stream) < 2:
+        return 0.0, 0, 0
+    allowed = CHAIN_EVENTS_PER_SECOND * stream.end
+    level = np.cumsum(stream.lost) - allowed
+    lowest = np.minimum.accumulate(level)
+    last = int((level - lowest).argmax())
+    first = int(level[: last + 1].argmin())
+    return float(level[last] - level[first]), first, last
+
+
+def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], duty: float) -> Reason | None:
+    """No room for a pause between first and last line: fewer were handled than came, all along."""
+    longest = max(split, key=lambda episode: episode.lost)
+    if longest.stop - longest.first < 6 or service.source == "assumed":
+        return None
+    whole = duty > 0.85 and longest.seconds > 0.6 * stream.span_s
+    if not (whole or _steady_loss(stream, service, duty)) or _dies_away(stream, longest):
+        return None
+    depth = stream.slots * service.point
+    if longest.seconds < min(10.0, 3 * depth) and service.load > 6 and len(split) == 1:
+        return None
+    excess = stream.total / stream.span_s
+    return (
+        Cause.SLOW_CONSUMER,
+        "high" if longest.seconds > 3 * depth else "medium",
+        (
+            f"{excess:,.3g} events/s more came than were handled, for {seconds_text(stream.span_s)} without relief",
+            f"{percent_text(duty)} of it left no chance to idle: a full buffer takes {seconds_text(depth)}",
+        ),
+    )
+
+
+def _steady_loss(stream: Stream, service: Service, duty: float) -> bool:
+    """Whether each eighth of the time has its fair share of the loss although some gaps are long."""
+    if duty < 0.6 or service.jump > 4:
+        return False
+    eighths, _ = np.histogram(stream.start, bins=8, weights=stream.lost)
+    return bool(eighths.min() > 0.4 * eighths.mean())
+
+
+def _dies_away(stream: Stream, episode: Episode) -> bool:
+    """Whether the loss of an episode thins out towards its end, as a rush does and an overload does not."""
+    part = slice(episode.first, episode.stop)
+    quarters, _ = np.histogram(stream.start[part], bins=4, weights=stream.lost[part])
+    return bool(quarters[3] < 0.13 * episode.lost and quarters[0] > quarters[2])
+
+
+def _grazing(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Reason | None:
+    """Small losses in loose clusters: the load sits at the edge, and chance decides.
+
+    At the edge a backlog wanders: gaps between losses have no typical size, and clusters stay small beside the buffer.
+    An overload, even a short one, pushes: losses follow each other at a steady pace.
+    """
+    weighted = float((stream.lost.astype(np.float64) ** 2).sum()) / stream.total
+    small = weighted < max(4.0, min(FEW, stream.slots / 16)) and stream.head.max() <= max(2 * FEW, stream.slots / 16)
+    clusters = np.array([episode.lost for episode in split], dtype=np.float64)
+    shallow = float((clusters**2).sum() / clusters.sum()) < 0.6 * stream.slots
+    if not (small and shallow and _wanders(stream, service)):
+        return None
+    return (
+        Cause.NEAR_CRITICAL,
+        "medium" if len(stream) >= 30 else "low",
+        (
+            f"a line loses {weighted:.1f}, a cluster {int(clusters.max()):,} at most, of {stream.slots:,} in the buffer",
+            "arrivals and handling are so close that the log does not tell which is faster",
+        ),
+    )
+
+
+def _wanders(stream: Stream, service: Service) -> bool:
+    """Whether the gaps inside clusters are of all sizes: their longest twentieth is far above their median."""
+    gaps = stream.gaps
+    if service.source != "assumed":
+        gaps = gaps[gaps < stream.slots * service.point]
+    if len(gaps) < 6:
+        return True
+    middle, longest = np.quantile(gaps, [0.5, 0.95])
+    return bool(longest > (7 if len(gaps) >= 30 else 3) * middle) and (service.jump < 3 or service.source == "assumed")
+
+
+def _absent(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Reason | None:
+    """Most of the loss came in single jumps: the receiver did not read at all while they happened."""
+    heads = sum(episode.largest for episode in split)
+    if heads < 0.5 * stream.total or is_block_locked(stream) or _is_volley(stream, service, split):
+        return None
+    jumps = sum(episode.largest >= FEW for episode in split)
+    largest = max(episode.largest for episode in split)
+    return (
+        Cause.BLOCKED_CONSUMER,
+        "high" if jumps >= 3 else "medium" if len(stream) > 1 else "low",
+        (
+            f"{percent_text(heads / stream.total)} of the loss came in {max(jumps, 1):,} jumps of up to {largest:,}",
+            "the receiver did not read once while a jump built up",
+            "no loss in between: it keeps up when it runs",
+        ),
+    )
+
+
+def _is_volley(stream: Stream, service: Service, split: tuple[Episode, ...]) -> bool:
+    """Whether clusters hold several jumps of like size a handler's time apart: the receiver was reading."""
+    if service.source == "assumed" or service.jump < FEW:
+        return False
+    shared = sum(episode.lost for episode in split if episode.largest < 0.7 * episode.lost)
+    return shared > 0.4 * stream.total
+
+
+def _bursts(stream: Stream, service: Service, split: tuple[Episode, ...], duty: float) -> Reason:
+    """Losses in clusters, with pauses long enough to catch up in."""
+    evidence = [
+        f"{len(split):,} clusters of loss fill {percent_text(duty)} of the time; between them the receiver catches up"
+    ]
+    if is_block_locked(stream):
+        evidence.append("the clusters begin at one phase of the second, as blocks do")
+    if service.source != "assumed":
+        evidence.append(
+            f"inside a cluster {service.load:.1f} events come for each handled ({seconds_text(service.point)} each)"
+        )
+    return Cause.BURST, "high" if len(split) >= 3 else "medium", tuple(evidence)

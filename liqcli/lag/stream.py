@@ -1,0 +1,317 @@
+"""One receiver's lag lines as a measurement: how long its handler takes, and when it was busy without a pause.
+
+Between two `Lagged` returns the buffer goes from full to full, so arrivals = N + messages handled: the gaps and the
+numbers of the lines measure the handler and the producer although neither is in the log.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liqcli.lag.model import NO_TIME, Channel, Int64s, Receiver, Runs, Statistics
+from liqcli.lag.simulate import Seconds, slots_for
+
+CHASE_SECONDS = 100e-6
+"""Lines closer than this have nothing but printing between them: no handler ran (the width runs are folded at)."""
+
+FEW = 10
+"""Lines that lost fewer than this are the rattle of a full buffer; larger ones were missed in one absence."""
+
+PATIENCE_SECONDS = 1.0
+"""Handlers slower than this are believed only when N follows the gap very closely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The runs of one receiver on one channel; times are seconds since its first line, empty without a clock.
+
+    `slots` is the buffer the log is read with; `resolution_s` is the step of the log's clock; `twins` tells that a
+    second receiver's equal lines were taken out.
+    """
+
+    channel: Channel
+    receiver: Receiver
+    start: Seconds
+    end: Seconds
+    lost: Int64s
+    lines: Int64s
+    head: Int64s
+    slots: int
+    resolution_s: float
+    begin_us: int
+    twins: bool = False
+
+    def __len__(self) -> int:
+        return len(self.lost)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the lines carry times."""
+        return len(self.start) > 0
+
+    @property
+    def total(self) -> int:
+        """Events this receiver lost."""
+        return int(self.lost.sum())
+
+    @property
+    def gaps(self) -> Seconds:
+        """Seconds from the end of each run to the start of the next."""
+        return np.maximum(self.start[1:] - self.end[:-1], 0.0)
+
+    @property
+    def span_s(self) -> float:
+        """First line to last line."""
+        return float(self.end[-1] - self.start[0]) if self.timed else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Seconds a message takes the handler: the bracket, the best guess, and where they come from.
+
+    `source` is given, measured or assumed; `jump` and `gap` are the mean N and the mean gap the bracket was read
+    from (0 where it was not).
+    """
+
+    low: float
+    point: float
+    high: float
+    source: str
+    jump: float = 0.0
+    gap: float = 0.0
+    count: int = 0
+
+    @property
+    def load(self) -> float:
+        """Arrivals per message handled while busy; 1 is the edge, NaN where nothing was measured."""
+        return 1 + self.jump * self.point / self.gap if self.gap > 0 else float("nan")
+
+    @property
+    def handled_between(self) -> float:
+        """Messages handled between two lag lines while busy."""
+        return self.gap / self.point if self.gap > 0 else float("nan")
+
+
+def streams(statistics: Statistics, *, capacity: int) -> list[Stream]:
+    """One stream per receiver and channel, the one that lost most first."""
+    runs, slots = statistics.runs, slots_for(capacity)
+    keys = runs.channel.astype(np.int64) << 32 | runs.receiver
+    made = [_stream(statistics, runs, keys == key, slots) for key in np.unique(keys)]
+    return sorted(made, key=lambda stream: -stream.total)
+
+
+def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots: int) -> Stream:
+    at = np.flatnonzero(chosen)
+    has_time = runs.start_us[at] != NO_TIME
+    timed = bool(has_time.any())
+    at = at[has_time] if timed else at
+    start, end = runs.start_us[at], runs.end_us[at]
+    begin = int(start[0]) if timed else 0
+    single = Stream(
+        channel=list(Channel)[int(runs.channel[at[0]])],
+        receiver=statistics.receivers[int(runs.receiver[at[0]])],
+        start=(start - begin) / 1e6 if timed else np.empty(0),
+        end=(end - begin) / 1e6 if timed else np.empty(0),
+        lost=runs.lost[at],
+        lines=runs.lines[at],
+        head=runs.head[at],
+        slots=slots,
+        resolution_s=_resolution(start, end) if timed else 0.0,
+        begin_us=begin,
+    )
+    return without_twins(single) if timed else single
+
+
+def _resolution(start_us: Int64s, end_us: Int64s) -> float:
+    steps = [
+        step for step in (1_000_000, 100_000, 10_000, 1_000) if not (start_us % step).any() | (end_us % step).any()
+    ]
+    return steps[0] / 1e6 if steps else 1e-6
+
+
+def without_twins(stream: Stream) -> Stream:
+    """Leave out the second of two large lines that two receivers print for the same loss.
+
+    Such pairs have N within 1 % and less than 2 ms between them, and no other large line near; heads that were
+    folded into one run show as two lines of equal halves. A stream mostly without pairs is left as it is.
+    """
+    large = np.flatnonzero(stream.lost >= FEW)
+    if len(large) == 0:
+        return stream
+    folded = (stream.lines == 2) & (stream.head >= FEW) & (np.abs(2 * stream.head - stream.lost) <= 0.02 * stream.head)
+    second = np.zeros(len(stream), dtype=np.bool_)
+    second[large[1:]] = _echoes(stream.start[large], stream.lost[large])
+    pairs = int(second.sum() + folded.sum())
+    if 2 * pairs < len(large) - int(second.sum()):
+        return stream
+    keep = ~second
+    return replace(
+        stream,
+        start=stream.start[keep],
+        end=stream.end[keep],
+        lost=np.where(folded, stream.head, stream.lost)[keep],
+        lines=np.where(folded, 1, stream.lines)[keep],
+        head=stream.head[keep],
+        twins=True,
+    )
+
+
+def _echoes(start: Seconds, lost: Int64s) -> NDArray[np.bool_]:
+    """For each large line but the first: whether it repeats the one before it, with no third one near."""
+    gaps = np.diff(start)
+    alike = (gaps < 0.002) & (np.abs(np.diff(lost)) <= np.maximum(1, 0.01 * lost[1:]))
+    before = np.concatenate([[True], gaps[:-1] > 0.02])
+    after = np.concatenate([gaps[1:] > 0.02, [True]])
+    echoes: NDArray[np.bool_] = alike & before & after
+    return echoes
+
+
+def measure_service(stream: Stream, *, handler_ms: float | None) -> Service:
+    """How long a message takes: as given, as the busy gaps tell, or assumed where there are too few of them."""
+    if handler_ms is not None and handler_ms > 0:
+        given = handler_ms / 1000
+        measured = _measured(stream, given)
+        jump, gap, count = (measured.jump, measured.gap, measured.count) if measured else (0.0, 0.0, 0)
+        return Service(given, given, given, "given", jump, gap, count)
+    return _measured(stream, None) or assumed(stream)
+
+
+def assumed(stream: Stream) -> Service:
+    """A guess for logs that do not tell: 1 ms, or less where events were lost faster than that."""
+    rate = stream.total / stream.span_s if stream.span_s > 0 else 0.0
+    point = min(0.001, 0.5 / rate) if rate > 0 else 0.001
+    return Service(min(10e-6, point), point, max(point, 0.05 if rate * 0.05 < 1 else 1 / rate), "assumed")
+
+
+def _measured(stream: Stream, given: float | None) -> Service | None:
+    if len(stream) < 3 or not stream.timed:
+        return None
+    gaps, lost = stream.gaps, stream.lost[1:]
+    usable = usable_gaps(stream)
+    gaps, lost = gaps[usable], lost[usable]
+    if len(gaps) < 3:
+        return None
+    if given is not None:
+        busy = gaps < stream.slots * given
+        return _bracket(gaps[busy], lost[busy]) if busy.any() else None
+    service = _bracket(gaps, lost, point=float(np.quantile(gaps, 0.25)))
+    for _ in range(12):
+        busy = gaps < stream.slots * service.point
+        if not busy.any():
+            return None
+        found = _bracket(gaps[busy], lost[busy])
+        if found.count == service.count:
+            break
+        service = found
+    return service if service.count >= 3 else None
+
+
+def _bracket(gaps: Seconds, lost: Int64s, *, point: float | None = None) -> Service:
+    """Wald's identity on the ladder of losses: the handler lies in [gap (N - 2) / N, gap].
+
+    For N near 2 and below the bracket is empty at its low end; there about one gap in four holds a single message,
+    so a low quantile of the gaps is the handler's time.
+    """
+    gap, jump = float(gaps.mean()), float(lost.mean())
+    spread = float(lost.var()) / jump**2
+    low = gap * max(0.0, 1 - 2 / jump)
+    single = float(np.quantile(gaps, 0.13))
+    regular = gap * max(0.0, 1 - min(1.0, 4 / 3 * spread) * 2 / jump)
+    best = point if point is not None else (max(low, min(single, gap)) if jump < 3 else regular)
+    best = max(best, 1e-6)
+    return Service(min(low or single / 3, best), best, max(gap, best), "measured", jump, gap, len(gaps))
+
+
+def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
+    """The gaps that can be a handler at work, not a pause between two absences.
+
+    A large N after a gap belongs to work only where N grows with the gap from line to line: then the messages of the
+    whole gap were counted. Where N and the gap go their own ways, most of the gap was idle.
+    """
+    gaps, lost = stream.gaps, stream.lost[1:]
+    large = lost >= FEW
+    if is_block_locked(stream):
+        large_ok = gaps < 0.5
+    elif large.sum() == 0:
+        return gaps < max(PATIENCE_SECONDS, 4 * float(np.quantile(gaps, 0.25)))
+    else:
+        large_ok = _follows(gaps, lost, large)
+    return np.where(large, large_ok, gaps < PATIENCE_SECONDS) & (gaps > 0)
+
+
+def _follows(gaps: Seconds, lost: Int64s, large: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The gaps near the shortest large ones, if N follows the gap among them; none otherwise."""
+    typical = float(np.quantile(gaps[large], 0.25))
+    near = gaps <= 10 * typical
+    chosen = near & large & (gaps > 0)
+    if chosen.sum() < (4 if typical < PATIENCE_SECONDS else 8):
+        return near & (gaps < 0.05)
+    limit = 0.35 if typical < PATIENCE_SECONDS else 0.12
+    return near & (_unrest(gaps, lost, chosen) < limit)
+
+
+def _unrest(gaps: Seconds, lost: Int64s, chosen: NDArray[np.bool_]) -> float:
+    """How far N / gap jumps from one line to the next, beyond what counting by chance explains; 0 is a steady flow."""
+    ratio = np.log(lost[chosen] / gaps[chosen])
+    chance = 1 / np.sqrt(np.median(lost[chosen]))
+    return max(0.0, float(np.median(np.abs(np.diff(ratio)))) - float(chance))
+
+
+def is_block_locked(stream: Stream) -> bool:
+    """Whether losses after a pause begin at one phase of the second, as blocks do (Rayleigh's test, Zar's p < 0.005).
+
+    One fixed period that is neither a second nor a minute is a timer of the consumer's own, not the chain.
+    """
+    if len(stream) < 4 or stream.resolution_s > 0.01:
+        return False
+    fresh = np.concatenate([[True], stream.gaps > 0.5])
+    at = stream.start[fresh]
+    count = len(at)
+    if count < 4:
+        return False
+    between = np.diff(at)
+    period = float(np.median(between))
+    steady = float(np.abs(between - period).max()) < 0.02 * period
+    if steady and all(abs(period - block) > 0.05 * block for block in (1.0, 60.0)):
+        return False
+    length = abs(np.exp(2j * np.pi * at).sum())
+    p = np.exp(np.sqrt(1 + 4 * count + 4 * (count**2 - length**2)) - (1 + 2 * count))
+    return bool(p < 0.005)
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Runs [first, stop) with no pause between them long enough to empty the buffer: one busy period."""
+
+    first: int
+    stop: int
+    start: float
+    end: float
+    lost: int
+    largest: int
+
+    @property
+    def seconds(self) -> float:
+        """First to last line."""
+        return self.end - self.start
+
+
+def episodes(stream: Stream, service: Service) -> list[Episode]:
+    """Split where a gap could hold idle time: after a lag the receiver has a full buffer to work through first."""
+    if not stream.timed:
+        return []
+    pause = max(stream.slots * service.point, CHASE_SECONDS) if service.source != "assumed" else 0.01
+    edges = np.flatnonzero(stream.gaps >= pause) + 1
+    firsts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(stream)]])
+    return [
+        Episode(
+            first,
+            stop,
+            float(stream.start[first]),
+            float(stream.end[stop - 1]),
+            int(stream.lost[first:stop].sum()),
+            int(stream.lost[first:stop].max()),
+        )
+        for first, stop in zip(firsts.tolist(), stops.tolist(), strict=True)
+    ]
