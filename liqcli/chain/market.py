@@ -1,6 +1,6 @@
 """One Aave-V3 market: found from its PoolAddressesProvider, read through aggregate3."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from liqcli.aave.ray import Version
@@ -137,18 +137,15 @@ class Market:
         return Contracts(self.version, self.addresses.pool, self.addresses.oracle, sentinel, self.reserves)
 
     async def _read(self, borrowers: Sequence[Address]) -> Batch:
-        """One call; halves of it where the node could not take it whole, or ran out of gas on the way."""
+        """One call, or halves of it where the node could not take it whole: too long, too slow, too much gas."""
         try:
-            batch = await self._read_once(borrowers)
+            return await self._read_once(borrowers)
         except (Unreachable, Reverted) as err:
             await self._require_smaller_may_help(err)
-            if len(borrowers) == 1:
-                return Batch(0, 0, {}, frozenset(borrowers))
-            return _joined([await self._read(half) for half in _halves(borrowers)])
-        if not batch.readings or not batch.failed:
-            return batch
-        rest = [await self._read(half) for half in _halves(sorted(batch.failed))]
-        return _joined([Batch(batch.block, batch.at, batch.readings, frozenset()), *rest])
+        if len(borrowers) == 1:
+            return Batch(0, 0, {}, frozenset(borrowers))
+        middle = len(borrowers) // 2
+        return _joined([await self._read(borrowers[:middle]), await self._read(borrowers[middle:])])
 
     async def _read_once(self, borrowers: Sequence[Address]) -> Batch:
         pool = self.addresses.pool
@@ -175,13 +172,6 @@ class Market:
 def _reading(borrower: Address, result: bytes, block: int, at: int) -> Reading:
     collateral, debt, _, _, _, health_factor = words(result, 6)
     return Reading(borrower, collateral, debt, health_factor, block, at)
-
-
-def _halves(borrowers: Sequence[Address]) -> Iterator[Sequence[Address]]:
-    middle = (len(borrowers) + 1) // 2
-    yield borrowers[:middle]
-    if middle < len(borrowers):
-        yield borrowers[middle:]
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -17,6 +17,9 @@ from liqcli.aave.reasons import reason_of
 from liqcli.errors import LiqError, Reverted, Unreachable
 from liqcli.text import safe
 
+# Stamina would report each retry on standard output, where only data goes; `errors` counts them.
+stamina.instrumentation.set_on_retry_hooks(())
+
 Call = tuple[str, Sequence[Any]]
 
 _HINT = "is a node running there? Try another:  liq scan --rpc URL   or  export LIQ_RPC__URL=..."

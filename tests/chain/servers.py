@@ -4,6 +4,8 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
+import aiohttp
+
 
 def http(body, *, status="200 OK", headers=(), length=None):
     """A raw HTTP answer; `length` lies about the body's."""
@@ -19,7 +21,7 @@ def rpc(**facts):
 
 @asynccontextmanager
 async def node(respond):
-    """A server whose `respond(request)` gives the raw HTTP answer to a decoded JSON request (None: never answers).
+    """A server whose `respond(request)`, plain or async, gives the raw HTTP answer to a JSON request (None: never).
 
     Yields its URL and the list of requests it got.
     """
@@ -32,6 +34,8 @@ async def node(respond):
             request = await _read_request(reader)
             requests.append(request)
             answer = respond(request)
+            if asyncio.iscoroutine(answer):
+                answer = await answer
             if answer is None:
                 await reader.read()
             else:
@@ -50,6 +54,22 @@ async def node(respond):
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+
+
+@asynccontextmanager
+async def relay(upstream, refuse):
+    """A real node seen through a bad gateway: `refuse(request)` gives a raw HTTP answer, or None to pass it on."""
+    async with aiohttp.ClientSession() as session:
+
+        async def respond(request):
+            refusal = refuse(request)
+            if refusal is not None:
+                return refusal
+            async with session.post(upstream, json=request) as answer:
+                return http(await answer.read())
+
+        async with node(respond) as (url, requests):
+            yield url, requests
 
 
 async def _read_request(reader):
