@@ -43,7 +43,9 @@ def hold(directory: Path, name: str, facts: Mapping[str, Any]) -> Iterator[Holdi
     lock_fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if not _take(lock_fd, waits_s=_PROBE_PASSES_S):
         os.close(lock_fd)
-        raise AlreadyRunning(_who(directory, name), hint="`liq status`, or give this one a LIQ_DATA_DIR of its own")
+        raise AlreadyRunning(
+            _who(directory, name), hint="stop that one, or give this one a data directory of its own: LIQ_DATA_DIR=DIR"
+        )
     holding = Holding(path, lock_fd)
     holding.publish(facts)
     try:

@@ -85,10 +85,12 @@ class Collector:
         self._prices = prices.by_asset
 
 
-async def discover(market: Market, first: int, last: int, *, window_blocks: int) -> AsyncIterator[set[Address]]:
-    """Every account that the market's logs name, window by window."""
+async def discover(
+    market: Market, first: int, last: int, *, window_blocks: int
+) -> AsyncIterator[tuple[int, set[Address]]]:
+    """Every account that the market's logs name: window by window, with the last block of each."""
     async for window in follow_windows(market, first, last, widest=window_blocks):
-        yield {event.borrower for event in decode_events(window.logs, at=monotonic())}
+        yield window.last, {event.borrower for event in decode_events(window.logs, at=monotonic())}
 
 
 def worst_factor_of(before: Mapping[Address, int], after: Mapping[Address, int]) -> float:

@@ -30,6 +30,7 @@ _IDLE_S = 0.25
 """How long an idle worker waits before it looks for expired leases and due retries."""
 _BACK_OFF_S = 1.0
 _DRAIN_S = 10.0
+_WARN_EVERY_S = 10.0
 _ROUTED_AT_ONCE = 1024
 
 
@@ -79,6 +80,9 @@ class Engine:
         self._arrived: dict[Address, float] = {}
         self._acting: set[Address] = set()
         self._told: dict[Address, str] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._warned_at = -_WARN_EVERY_S
 
     async def run(self, stop: asyncio.Event, *, first_block: int) -> None:
         """Discover, read everyone once, then follow the chain until told to stop, and drain."""
@@ -90,11 +94,13 @@ class Engine:
         self.is_ready = True
         self._tell(Note("READY", f"first pass complete, {len(self.watchlist):,} borrowers; now event-driven"))
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             stages = [tasks.create_task(stage) for stage in self._stages(collector, stop)]
+            workers = [tasks.create_task(self._worker()) for _ in range(self.settings.workers)]
             await stop.wait()
-            await self._drain()
-            for stage in stages:
-                stage.cancel()
+            await self._drain(workers)
+            for task in (*stages, *workers, *self._settling):
+                task.cancel()
 
     def by_tier(self) -> Counter[Tier]:
         """How many borrowers each tier holds now; the unknown count as critical."""
@@ -111,17 +117,17 @@ class Engine:
             self._repeat(self._route),
             self._repeat(self._act),
             *(self._sweep(tier, stop) for tier in Tier),
-            *(self._repeat(self._work_once) for _ in range(self.settings.workers)),
         ]
 
     async def _discover(self, first_block: int) -> int:
         """Watch everyone who appears in the market's logs; returns the block after the last one read."""
         last, _ = await self.market.head()
         self._tell(Note("start", f"discovering borrowers in blocks {first_block:,} to {last:,}"))
-        widest = self.settings.rpc.log_window_blocks
-        async for borrowers in discover(self.market, first_block, last, window_blocks=widest):
+        next_block, widest = first_block, self.settings.rpc.log_window_blocks
+        async for window_last, borrowers in discover(self.market, first_block, last, window_blocks=widest):
             self.watchlist.watch(borrowers)
-        return last + 1
+            next_block = window_last + 1
+        return next_block
 
     async def _first_pass(self) -> None:
         batch = self.settings.tiers.safe.batch
@@ -183,6 +189,11 @@ class Engine:
                 if self._tier(borrower) is tier:
                     await self.events.put(Event(EventKind.SWEEP, borrower, block, -1, now))
 
+    async def _worker(self) -> None:
+        """Work until the bot drains; a batch under way is finished, so that no lease is left behind."""
+        while not self._draining:
+            await self._attempt(self._work_once)
+
     async def _work_once(self) -> None:
         """Claim the most urgent borrowers, read them, plan for those below one, and give the claims back."""
         claims = await self.queue.claim(self.settings.tiers.critical.batch)
@@ -221,9 +232,7 @@ class Engine:
         if reading.borrower in self._acting:
             return
         snapshot, gas_price = await asyncio.gather(self.market.snapshot(reading.borrower), self.market.rpc.gas_price())
-        decision = best_liquidation(
-            snapshot, min_profit_base=self.settings.limits.min_profit_base, gas_price=gas_price
-        )
+        decision = best_liquidation(snapshot, min_profit_base=self.settings.limits.min_profit_base, gas_price=gas_price)
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)
             return
@@ -236,33 +245,46 @@ class Engine:
             await self.actions.put(_Action(decision, reading, arrived_at))
 
     async def _act(self) -> None:
-        """Send one liquidation and wait for what became of it."""
+        """Send one liquidation; its receipt is awaited beside the next ones."""
         assert self.executor is not None
         (action,) = await self.actions.take(1)
         try:
-            await self._execute(self.executor, action)
+            tx_hash = await self.executor.send(action.plan)
         except Reverted as err:
             self._skip(action.reading, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
+            self._finish(action)
         except Unreachable as err:
-            self.tally.failed += 1
-            self._tell(Note("failed", str(err), action.reading, action.plan))
-        finally:
-            self._acting.discard(action.plan.borrower)
-            self._told.pop(action.plan.borrower, None)
-            self.actions.settle(1)
+            self._failed(action, str(err))
+        else:
+            self.tally.sent += 1
+            self.tally.event_to_send.since(action.arrived_at)
+            self._tell(Note("sent", tx_hash, action.reading, action.plan))
+            settling = self._tasks.create_task(self._settle(self.executor, action, tx_hash))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
 
-    async def _execute(self, executor: Executor, action: _Action) -> None:
-        tx_hash = await executor.send(action.plan)
-        self.tally.sent += 1
-        self.tally.event_to_send.since(action.arrived_at)
-        self._tell(Note("sent", tx_hash, action.reading, action.plan))
-        receipt = await executor.receipt(tx_hash, action.plan)
+    async def _settle(self, executor: Executor, action: _Action, tx_hash: str) -> None:
+        try:
+            receipt = await executor.receipt(tx_hash, action.plan)
+        except Unreachable as err:
+            self._failed(action, str(err))
+            return
         self.tally.profit_base += receipt.profit_base
         if receipt.succeeded:
             self.tally.won += 1
         else:
             self.tally.failed += 1
         self._tell(Note("won" if receipt.succeeded else "failed", tx_hash, action.reading, action.plan, receipt))
+        self._finish(action)
+
+    def _failed(self, action: _Action, why: str) -> None:
+        self.tally.failed += 1
+        self._tell(Note("failed", why, action.reading, action.plan))
+        self._finish(action)
+
+    def _finish(self, action: _Action) -> None:
+        self._acting.discard(action.plan.borrower)
+        self.actions.settle(1)
 
     def _skip(self, reading: Reading, reason: str, text: str) -> None:
         if self._told.get(reading.borrower) != reason:
@@ -271,30 +293,40 @@ class Engine:
         self._told[reading.borrower] = reason
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Run a step for ever; what cannot be reached is said and tried again."""
         while True:
-            try:
-                await step()
-            except Unreachable as err:
-                await self._back_off(err)
+            await self._attempt(step)
+
+    async def _attempt(self, step: Callable[[], Awaitable[None]]) -> None:
+        """One step; what cannot be reached is said, and the next attempt comes a little later."""
+        try:
+            await step()
+        except Unreachable as err:
+            await self._back_off(err)
 
     async def _back_off(self, err: Unreachable) -> None:
         self._warn(str(err))
         await asyncio.sleep(_BACK_OFF_S)
 
-    async def _drain(self) -> None:
+    async def _drain(self, workers: Sequence[asyncio.Task[None]]) -> None:
         """Apply what was received and finish what was planned; the rest stays in Redis and on the chain."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 await self.events.settled()
+                self._draining = True
+                await asyncio.wait(workers)
                 await self.actions.settled()
+        if self._acting:
+            self._warn(f"{len(self._acting)} liquidations were still under way; look their hashes up")
 
     def _tier(self, borrower: Address) -> Tier:
         reading = self.watchlist.reading(borrower)
         return tier_of(None if reading is None else reading.health_factor, self.settings.tiers)
 
     def _warn(self, text: str) -> None:
-        self._tell(Note("warn", text))
+        """Say it, but not every second while a fault lasts."""
+        if monotonic() - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = monotonic()
+            self._tell(Note("warn", text))
 
 
 def _is_news(signal: Signal) -> TypeGuard[Event]:

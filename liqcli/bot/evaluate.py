@@ -45,12 +45,15 @@ async def evaluate(
 async def recall(
     borrowers: Sequence[Address], *, watchlist: Watchlist, cache: HealthCache, settings: Settings
 ) -> set[Address]:
-    """Take still fresh readings from the shared cache into the watchlist; returns whose were fresh."""
+    """Take still fresh readings from the shared cache into the watchlist; returns whose were fresh and healthy.
+
+    One below 1 is never settled from the cache: whoever is to act on it reads it again.
+    """
     found = await cache.get_many(borrowers)
     for reading in found.values():
         age_s = max(time() - reading.at, 0.0)
         _tell(watchlist, reading, _ttl_s(watchlist.reading(reading.borrower), reading, settings) - age_s)
-    return set(found)
+    return {borrower for borrower, reading in found.items() if not reading.is_liquidatable}
 
 
 def _tell(watchlist: Watchlist, reading: Reading, ttl_s: float) -> None:

@@ -45,8 +45,11 @@ def progress(line: str) -> None:
 
 
 def usd(base: int | None) -> str:
-    """An amount in base currency as dollars and cents."""
-    return "-" if base is None else f"{'-' if base < 0 else ''}${abs(base) / BASE_UNIT:,.2f}"
+    """An amount in base currency as dollars and cents; below a cent with as many places as the base has."""
+    if base is None:
+        return "-"
+    places = 8 if 0 < abs(base) < BASE_UNIT // 100 else 2
+    return f"{'-' if base < 0 else ''}${abs(base) / BASE_UNIT:,.{places}f}"
 
 
 def health(health_factor: int | None) -> str:

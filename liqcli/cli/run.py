@@ -89,7 +89,7 @@ async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
         queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
         secret = target.sandbox_key if mode == "sandbox" else None
-        engine = await _open_engine(market, queue, cache, settings, secret=secret, printer=printer)
+        engine = _open_engine(market, queue, cache, settings, secret=secret, printer=printer)
         holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
         printer.banner(mode)
         interrupted = await _until_stopped(engine, first_block=target.first_block, duration_s=duration_s)
@@ -110,7 +110,7 @@ def _mode(target: "Target", *, live: bool | None) -> str:
     return "dry run"
 
 
-async def _open_engine(
+def _open_engine(
     market: "Market",
     queue: "BorrowerQueue",
     cache: "HealthCache",
@@ -121,7 +121,7 @@ async def _open_engine(
 ) -> "Engine":
     """The parts put together; without a secret no key is ever built."""
     from liqcli.bot.engine import Engine
-    from liqcli.bot.execute import open_executor
+    from liqcli.bot.execute import Executor
     from liqcli.wallet.keys import Key
 
     return Engine(
@@ -129,7 +129,7 @@ async def _open_engine(
         queue=queue,
         cache=cache,
         settings=settings,
-        executor=await open_executor(market, Key(secret)) if secret else None,
+        executor=Executor(market, Key(secret)) if secret else None,
         tell=printer.note,
     )
 

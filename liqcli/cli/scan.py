@@ -106,9 +106,10 @@ async def _scan(settings: Settings, wanted: Wanted, *, sandbox: bool) -> tuple[A
         market = await connect.open_market_at(stack, settings, target)
         last, _ = await market.head()
         known: set[str] = set()
-        async for found in discover(market, target.first_block, last, window_blocks=settings.rpc.log_window_blocks):
+        widest = settings.rpc.log_window_blocks
+        async for block, found in discover(market, target.first_block, last, window_blocks=widest):
             known |= found
-            progress(f"{len(known):,} borrowers discovered")
+            progress(f"block {block:,} of {last:,}: {len(known):,} accounts discovered")
         answer = await _answer(market, sorted(known), wanted, settings)
         return answer, {reserve.asset: reserve.symbol for reserve in market.reserves}
 
@@ -138,9 +139,8 @@ async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Setti
 
     if not reading.is_liquidatable:
         return Shown(reading, tier, None, "")
-    decision = best_liquidation(
-        await market.snapshot(reading.borrower), min_profit_base=settings.limits.min_profit_base
-    )
+    snapshot = await market.snapshot(reading.borrower)
+    decision = best_liquidation(snapshot, min_profit_base=settings.limits.min_profit_base, gas_price=gas_price)
     if isinstance(decision, Skip):
         return Shown(reading, tier, None, decision.text)
     return Shown(reading, tier, decision, "")

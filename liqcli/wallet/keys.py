@@ -29,5 +29,8 @@ class Key:
 
     def sign(self, transaction: Mapping[str, Any]) -> tuple[str, str]:
         """Sign a transaction locally; returns the raw bytes and the hash, both as 0x hex."""
-        signed = self.__account.sign_transaction(dict(transaction))
+        from eth_utils.address import to_checksum_address
+
+        checked = {**transaction, "to": to_checksum_address(transaction["to"])}
+        signed = self.__account.sign_transaction(checked)
         return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
