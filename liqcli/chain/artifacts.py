@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from liqcli.errors import LiqError
-from liqcli.model import Address
 
-AGGREGATOR: Address = "0xca11bde05977b3631167028862be2a173976ca11"
-"""Where Multicall3 is on live chains, and our own aggregator on those that lack it."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The repository, when this module runs from one; an installed wheel carries the files inside the package."""
 

@@ -14,7 +14,7 @@ from liqcli.chain.abi import (
     unpack_aggregate3,
     words,
 )
-from liqcli.chain.artifacts import AGGREGATOR
+from liqcli.chain.aggregate import AGGREGATOR
 from liqcli.chain.rpc import Rpc
 from liqcli.errors import Unreachable
 from liqcli.model import BASE_UNIT, Address

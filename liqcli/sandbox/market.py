@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from liqcli.chain.abi import GET_RESERVE_DATA, ZERO_ADDRESS, address_of, encode_call, unhex, words
-from liqcli.chain.artifacts import AGGREGATOR, Artifact, own_artifact, read_artifact
+from liqcli.chain.aggregate import AGGREGATOR
+from liqcli.chain.artifacts import Artifact, own_artifact, read_artifact
 from liqcli.chain.rpc import Rpc
 from liqcli.model import BASE_UNIT, Address
 from liqcli.sandbox.npm import find_package

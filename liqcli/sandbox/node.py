@@ -1,5 +1,6 @@
 """The EVM node: anvil, on a free loopback port, gone when we are gone."""
 
+import asyncio
 import json
 import platform
 import shutil
@@ -67,19 +68,26 @@ def anvil_package(system: str, machine: str) -> str:
     return f"@foundry-rs/anvil-{system.lower()}-{architecture}"
 
 
-async def start_anvil(directory: Path, *, block_time: float | None = 1.0) -> Node:
-    """Start a node with accounts of its own; transactions are mined at once, and a block every `block_time` seconds.
+async def start_anvil(directory: Path, *, automine: bool) -> Node:
+    """Start a node with accounts of its own; `automine` makes a block of each transaction, else only `evm_mine` does.
 
-    Without `block_time` only transactions and `evm_mine` make blocks, so that nothing moves unasked.
+    Anvil's own block clock is not used: it keeps a state per block whatever `--prune-history` says (0.4 MB a block).
     """
     binary = find_anvil()
     for attempt in range(PORT_TRIES):
         try:
-            return await _start(binary, directory, free_port(), block_time)
+            return await _start(binary, directory, free_port(), automine=automine)
         except _PortTaken:
             if attempt == PORT_TRIES - 1:
                 raise
     raise AssertionError
+
+
+async def mine_every(seconds: float, rpc: Rpc) -> None:
+    """Make a block every so many seconds until cancelled, or until the node is gone."""
+    while True:
+        await asyncio.sleep(seconds)
+        await rpc.call("evm_mine")
 
 
 async def restore_base_fee(rpc: Rpc) -> None:
@@ -91,10 +99,10 @@ class _PortTaken(Unreachable):
     """Another process bound the port between our look and our start."""
 
 
-async def _start(binary: Path, directory: Path, port: int, block_time: float | None) -> Node:
+async def _start(binary: Path, directory: Path, port: int, *, automine: bool) -> Node:
     config = directory / "anvil.json"
     config.unlink(missing_ok=True)
-    child = spawn(_argv(binary, port, config, block_time), log=directory / "anvil.log")
+    child = spawn(_argv(binary, port, config, automine=automine), log=directory / "anvil.log")
     url = f"http://127.0.0.1:{port}"
     try:
         await child.wait_ready(lambda: _is_ours(url, config), READY_S)
@@ -108,8 +116,8 @@ async def _start(binary: Path, directory: Path, port: int, block_time: float | N
     return Node(url, child, *accounts)
 
 
-def _argv(binary: Path, port: int, config: Path, block_time: float | None) -> list[str]:
-    mining = [] if block_time is None else ["--block-time", f"{block_time:g}", "--mixed-mining"]
+def _argv(binary: Path, port: int, config: Path, *, automine: bool) -> list[str]:
+    mining = [] if automine else ["--no-mining"]
     return [
         str(binary), "--quiet", "--host", "127.0.0.1", "--port", str(port), "--no-request-size-limit",
         "--chain-id", str(CHAIN_ID), "--hardfork", "cancun", "--auto-impersonate",
@@ -123,7 +131,17 @@ async def _is_ours(url: str, config: Path) -> bool:
     """Whether the answering node is the child: its accounts are random, so no other node has them."""
     async with Rpc(url, timeout_s=2.0) as rpc:
         answering = await rpc.call("eth_accounts")
-    return [account.address for account in _accounts(config)] == [address.lower() for address in answering]
+    return _is_written(config) and _addresses(config) == answering
+
+
+def _is_written(config: Path) -> bool:
+    """The node makes the file empty before it writes it."""
+    return config.exists() and config.read_bytes().strip().endswith(b"}")
+
+
+def _addresses(config: Path) -> list[str]:
+    addresses: list[str] = json.loads(config.read_bytes())["available_accounts"]
+    return addresses
 
 
 def _accounts(config: Path) -> tuple[Account, Account]:

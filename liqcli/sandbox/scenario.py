@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
 
 from liqcli.chain.rpc import Rpc
 from liqcli.errors import Unreachable
@@ -18,7 +17,7 @@ from liqcli.sandbox.plans import Plan, health_factor_at, plan_borrower
 from liqcli.sandbox.transactions import try_all
 
 ACTS_A_STEP = 4
-SHORTEST_PAUSE_S = 0.02
+SHORTEST_PAUSE_S = 0.01
 FEED_DEVIATION = 0.001
 """A feed is set when its price has moved by this much, as real feeds do."""
 NEWCOMER_CHANCE = 0.08
@@ -29,11 +28,11 @@ FAILURES_IN_A_ROW = 10
 class Scenario:
     """The play and where it stands; `done` and `refused` count acts by kind."""
 
-    def __init__(self, rpc: Rpc, market: Deployment, plans: Sequence[Plan], *, seed: int, speed: float) -> None:
+    def __init__(self, rpc: Rpc, market: Deployment, plans: Sequence[Plan], *, seed: int, pause_s: float) -> None:
         self._rpc = rpc
         self._market = market
         self._seed = seed
-        self._pause_s = max(SHORTEST_PAUSE_S, 1.0 / speed)
+        self._pause_s = pause_s
         self._dice = random.Random(f"{seed}:scenario")  # noqa: S311 - a scenario, not a secret
         self._course = price_course(seed)
         self._newcomers = 0
@@ -41,20 +40,10 @@ class Scenario:
         self.prices = {asset.listing.symbol: asset.listing.price for asset in market.assets}
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-
-    @asynccontextmanager
-    async def running(self, progress: Callable[[str], None]) -> AsyncIterator[None]:
-        """Play in the background while the block lasts."""
-        task = asyncio.create_task(self._play(progress), name="scenario")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        self.steps = 0
 
     async def step(self) -> None:
-        """One second of the play: prices move and a few borrowers act, each by real transactions."""
+        """One second of the play, which is one block: prices move and a few borrowers act, by real transactions."""
         await restore_base_fee(self._rpc)
         stage = Stage(self._market, self.prices, self.people, self._dice)
         cast = self._dice.sample(self.people, min(ACTS_A_STEP, len(self.people)))
@@ -62,8 +51,10 @@ class Scenario:
         acts = [*self._price_acts(next(self._course)), *(choose(stage, held) for held in holdings)]
         acts += await self._newcomer_acts(stage)
         await self._perform([act for act in acts if act is not None])
+        self.steps += 1
 
-    async def _play(self, progress: Callable[[str], None]) -> None:
+    async def play(self, progress: Callable[[str], None]) -> None:
+        """Step after step until cancelled; a node that stays away ends it with a word to `progress`."""
         loop, failures = asyncio.get_running_loop(), 0
         while True:
             due = loop.time() + self._pause_s
@@ -78,7 +69,10 @@ class Scenario:
             await asyncio.sleep(max(SHORTEST_PAUSE_S, due - loop.time()))
 
     async def _perform(self, acts: Sequence[Act]) -> None:
-        outcomes = iter(await try_all(self._rpc, [step for act in acts for step in act.transactions]))
+        transactions = [step for act in acts for step in act.transactions]
+        if not transactions:
+            await self._rpc.call("evm_mine")
+        outcomes = iter(await try_all(self._rpc, transactions))
         for act in acts:
             succeeded = [next(outcomes).succeeded for _ in act.transactions]
             (self.done if all(succeeded) else self.refused)[act.kind] += 1

@@ -1,7 +1,8 @@
 """Transactions in bulk: encoded from artifacts, sent by impersonated accounts, mined, and their receipts checked."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,8 @@ from liqcli.model import Address
 
 CHUNK = 100
 """Transactions sent before a block: anvil's mempool takes superlinear time for more."""
-MINE_TRIES = 20
+MINE_TRIES = 5
+ON, OFF = True, False
 FEES = {"maxFeePerGas": hex(10**11), "maxPriorityFeePerGas": "0x0"}
 """Stated, because anvil would add a priority fee; HyperEVM knows none."""
 
@@ -87,8 +89,9 @@ async def try_all(rpc: Rpc, transactions: Sequence[Transaction]) -> list[Outcome
     """Send and mine them, whatever becomes of each; outcomes in the order given. One sender's keep their order."""
     nonces = await _next_nonces(rpc, {transaction.sender for transaction in transactions})
     outcomes: list[Outcome] = []
-    for start in range(0, len(transactions), CHUNK):
-        outcomes += await _chunk(rpc, transactions[start : start + CHUNK], nonces)
+    async with _mining_by_hand(rpc):
+        for start in range(0, len(transactions), CHUNK):
+            outcomes += await _chunk(rpc, transactions[start : start + CHUNK], nonces)
     return outcomes
 
 
@@ -99,6 +102,22 @@ async def answers(rpc: Rpc, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[
         if isinstance(result, LiqError):
             raise result
     return results
+
+
+@asynccontextmanager
+async def _mining_by_hand(rpc: Rpc) -> AsyncIterator[None]:
+    """Keep anvil from mining while a chunk arrives.
+
+    A transaction that is checked before, and queued after, the block with its sender's previous one waits for ever.
+    """
+    automine = await rpc.call("anvil_getAutomine")
+    if automine:
+        await rpc.call("evm_setAutomine", OFF)
+    try:
+        yield
+    finally:
+        if automine:
+            await rpc.call("evm_setAutomine", ON)
 
 
 async def _next_nonces(rpc: Rpc, senders: Iterable[Address]) -> Counter[Address]:

@@ -1,19 +1,21 @@
 """A whole sandbox: node, market, borrowers, Redis and scenario, up together and gone together."""
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from liqcli.chain.rpc import Rpc
-from liqcli.errors import InputError
+from liqcli.errors import InputError, Unreachable
 from liqcli.model import Address
 from liqcli.sandbox.borrowers import equip_liquidator, open_positions
 from liqcli.sandbox.market import Deployment, deploy_market
-from liqcli.sandbox.node import CHAIN_ID, Node, restore_base_fee, start_anvil
+from liqcli.sandbox.node import CHAIN_ID, Node, mine_every, restore_base_fee, start_anvil
 from liqcli.sandbox.plans import Plan, plan_borrowers
 from liqcli.sandbox.scenario import Scenario
 from liqcli.sandbox.valkey import start_valkey
@@ -75,14 +77,16 @@ async def open_world(
     redis: bool = True,
     progress: Progress = lambda _: None,
 ) -> AsyncIterator[World]:
-    """Start everything under `directory` and yield it once borrowers can be liquidated; `speed` hastens the scenario.
+    """Start everything under `directory` and yield it once borrowers can be liquidated.
 
-    Without `block_time` only transactions make blocks. What was started ends with the block, or with this process.
+    Each `block_time` seconds there is a block; the scenario makes one with each of its steps, `speed` times as often.
+    Without `block_time` every transaction is a block of its own. What was started ends with the `async with`, or with
+    this process.
     """
     _make_private(directory)
     async with AsyncExitStack() as stack:
         progress("starting the node")
-        node = await start_anvil(directory, block_time=block_time)
+        node = await start_anvil(directory, automine=block_time is None)
         stack.push_async_callback(node.stop)
         redis_url = await _start_redis(stack, directory, progress) if redis else None
         rpc = await stack.enter_async_context(Rpc(node.url, timeout_s=60.0))
@@ -93,10 +97,24 @@ async def open_world(
         await open_positions(rpc, deployment, plans)
         await equip_liquidator(rpc, deployment, node.liquidator.address)
         await restore_base_fee(rpc)
-        play = Scenario(rpc, deployment, plans, seed=seed, speed=speed)
+        play = Scenario(rpc, deployment, plans, seed=seed, pause_s=(block_time or 1.0) / speed)
         if scenario:
-            await stack.enter_async_context(play.running(progress))
+            await stack.enter_async_context(running(play.play(progress)))
+        elif block_time is not None:
+            await stack.enter_async_context(running(mine_every(block_time, rpc)))
         yield World(_facts(node, redis_url, deployment), node, deployment, plans, rpc, play)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let `work` go on in the background while the block lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Unreachable):
+            await task
 
 
 def _make_private(directory: Path) -> None:

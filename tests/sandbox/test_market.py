@@ -11,7 +11,8 @@ from liqcli.chain.abi import (
     unpack_aggregate3,
     words,
 )
-from liqcli.chain.artifacts import AGGREGATOR, own_artifact
+from liqcli.chain.aggregate import AGGREGATOR
+from liqcli.chain.artifacts import own_artifact
 from liqcli.sandbox.calls import set_price
 from liqcli.sandbox.market import Asset
 from liqcli.sandbox.reserves import HYPE_EMODE, LISTINGS

@@ -85,10 +85,14 @@ async def test_a_world_plays_by_itself_and_ends_whole(tmp_path: Path):
         pid = world.node.process.pid
     assert any("Aave" in line for line in said)
     assert not psutil.pid_exists(pid)
-    assert not list(tmp_path.rglob("*.sock"))
+    assert not sockets_under(tmp_path)
     async with Rpc(world.facts.rpc_url, timeout_s=1.0) as rpc:
         with pytest.raises(Unreachable):
             await rpc.block_number()
+
+
+def sockets_under(directory: Path) -> list[Path]:
+    return list(directory.rglob("*.sock"))
 
 
 async def test_two_worlds_never_meet(tmp_path: Path):
