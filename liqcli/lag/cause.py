@@ -172,7 +172,7 @@ def _grazing(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Re
         Cause.NEAR_CRITICAL,
         "medium" if len(stream) >= 30 else "low",
         (
-            f"a line loses {weighted:.1f}, a cluster {int(clusters.max()):,} at most, of {stream.slots:,} in the buffer",
+            f"a line loses {weighted:.1f}, a cluster {int(clusters.max()):,} at most, of a buffer of {stream.slots:,}",
             "arrivals and handling are so close that the log does not tell which is faster",
         ),
     )
