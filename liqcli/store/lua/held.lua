@@ -10,8 +10,10 @@ local function for_held(first, act)
       local value = values[i]
       local holds = value and not seen[member] and state_of(value) == LEASED
         and token_of(value) == tonumber(ARGV[start + 2 * i - 1])
-      if holds then act(member, value) end
-      seen[member] = true
+      if holds then
+        act(member, value)
+        seen[member] = true
+      end
       accepted[#accepted + 1] = holds and 1 or 0
     end
   end

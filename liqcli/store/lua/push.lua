@@ -10,7 +10,7 @@ for first = 1, #ARGV, 2 * CHUNK do
     local old = fresh[member] or known[i]
     if old then merged = merged + 1 else added = added + 1 end
     if old and state_of(old) ~= READY then
-      arrive(member, old, value)
+      arrive(member, fetch({member})[1], value) -- read again: it may stand twice in this batch
     else
       if old then value = merge(old, value) end
       fresh[member] = value
