@@ -64,7 +64,7 @@ _TOPIC_LENGTH = 66
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """All logs of the blocks `first` to `last`, in (block, log index) order."""
+    """All logs of the blocks `first` to `last`, in (block, log index) order; empty when `last` lies before `first`."""
 
     first: int
     last: int
@@ -129,10 +129,13 @@ async def read_logs(market: Market, first: int, last: int) -> Window:
     """The logs of these blocks, cut to those the answering node really has: one that lags would leave the rest out."""
     query = {"fromBlock": hex(first), "toBlock": hex(last), "address": _addresses(market), "topics": [_TOPICS]}
     head, logs = await market.rpc.batch([("eth_blockNumber", []), ("eth_getLogs", [query])])
-    for answer in (head, logs):
-        if isinstance(answer, LiqError):
-            raise answer
+    if isinstance(head, LiqError):
+        raise head
     known = min(last, quantity(head))
+    if known < first:
+        return Window(first, known, [])
+    if isinstance(logs, LiqError):
+        raise logs
     if not isinstance(logs, list):
         raise Unreachable("the node answered eth_getLogs with something else than a list")
     return Window(first, known, sorted((log for log in logs if _place(log)[0] <= known), key=_place))
