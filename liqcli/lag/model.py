@@ -97,12 +97,12 @@ class LagChunk:
 class Skipped:
     """One line that speaks of lag, or could not be read at all, and why it was not counted.
 
-    `line` is the 1-based number in `file`, or None in the second part of a file that was read by two processes;
-    `text` is at most 200 characters of it, raw: pass it through the terminal's `safe` before showing.
+    `line` is the 1-based number in `file`; `text` is at most 200 characters of it, raw: pass it through the
+    terminal's `safe` before showing.
     """
 
     file: str
-    line: int | None
+    line: int
     reason: str
     text: str
 
@@ -190,7 +190,7 @@ class Distribution:
     """Sizes of the lag lines: `per_line` each line counts once, `by_loss` each lost event counts once.
 
     `by_loss.median` = 1,333,363 reads: half of all lost events went in lines of that size or more. `histogram` has
-    the bins 1, 2-4, 5-9, 10-19, 20-49, ... from the smallest to the largest line, empty ones included.
+    the bins 1, 2-3, 4-7, 8-15, ... from the smallest to the largest line, empty ones included.
     """
 
     mean: float

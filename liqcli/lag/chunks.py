@@ -1,0 +1,47 @@
+"""Columns of lines: batches from the scanner, and cutting and joining them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liqcli.lag.model import Int64s, LagChunk, UInt8s
+
+EMPTY = LagChunk(
+    at_us=np.empty(0, np.int64),
+    lost=np.empty(0, np.int64),
+    channel=np.empty(0, np.uint8),
+    receiver=np.empty(0, np.uint8),
+    breaks=np.empty(0, np.bool_),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lag lines and `channel closed` lines (their `lost` is 0) that were read together."""
+
+    lag: LagChunk
+    closed: LagChunk = EMPTY
+
+
+def slice_chunk(chunk: LagChunk, part: slice | NDArray[np.bool_] | Int64s) -> LagChunk:
+    """Some rows of a chunk."""
+    return LagChunk(chunk.at_us[part], chunk.lost[part], chunk.channel[part], chunk.receiver[part], chunk.breaks[part])
+
+
+def join_chunks(chunks: Sequence[LagChunk]) -> LagChunk:
+    """Chunks one after the other."""
+    parts = [*chunks, EMPTY]
+    return LagChunk(
+        np.concatenate([part.at_us for part in parts]),
+        np.concatenate([part.lost for part in parts]),
+        np.concatenate([part.channel for part in parts]),
+        np.concatenate([part.receiver for part in parts]),
+        np.concatenate([part.breaks for part in parts]),
+    )
+
+
+def with_receivers(chunk: LagChunk, receiver: UInt8s) -> LagChunk:
+    """The same rows under other receiver codes."""
+    return LagChunk(chunk.at_us, chunk.lost, chunk.channel, receiver, chunk.breaks)

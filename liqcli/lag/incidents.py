@@ -1,0 +1,409 @@
+"""From lag lines to statistics, in one pass and constant memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liqcli.lag.chunks import Batch, join_chunks, slice_chunk, with_receivers
+from liqcli.lag.model import (
+    CHANNELS,
+    DEFAULT_CAPACITY,
+    NO_TIME,
+    Channel,
+    Clock,
+    ClosedFlood,
+    Incident,
+    InputSummary,
+    Int64s,
+    LagChunk,
+    Receiver,
+    ReceiverTotal,
+    Runs,
+    Spacing,
+    Statistics,
+    Totals,
+    UInt8s,
+)
+from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ, RunBuilder
+from liqcli.lag.series import Buckets
+from liqcli.lag.sizes import SizeTally
+
+INCIDENT_GAP_US = 1_000_000
+"""Quiet that ends an incident unless a physical threshold (slots x service time) is known."""
+MOST_ROWS = 65_536
+MOST_INCIDENTS = 1_000
+RATE_SCALE = 1_000.0
+"""Pair rates are tallied per second / 1,000, so that slow ones keep their precision."""
+
+
+@dataclass(slots=True)
+class _Closed:
+    start: int = NO_TIME
+    end: int = NO_TIME
+    lines: int = 0
+
+    def add(self, at_us: Int64s, lines: int) -> None:
+        timed = at_us[at_us != NO_TIME]
+        self.lines += lines
+        if len(timed):
+            first, last = int(timed.min()), int(timed.max())
+            self.start = first if self.start == NO_TIME else min(self.start, first)
+            self.end = max(self.end, last)
+
+
+@dataclass(slots=True)
+class Tally:
+    """The running statistics of a reading; `add` takes batches in the order of time."""
+
+    lost: int = 0
+    by_receiver: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    sizes: SizeTally = field(default_factory=SizeTally)
+    rates: SizeTally = field(default_factory=SizeTally)
+    runs: RunBuilder = field(default_factory=RunBuilder)
+    seconds: Buckets = field(default_factory=lambda: Buckets(1))
+    minutes: Buckets = field(default_factory=lambda: Buckets(60))
+    closed: dict[tuple[int, int], _Closed] = field(default_factory=dict)
+    start: int = NO_TIME
+    end: int = NO_TIME
+    kept: list[LagChunk] = field(default_factory=list)
+    kept_rows: int = 0
+    lines: int = 0
+
+    def add(self, batch: Batch) -> None:
+        """Take the next batch."""
+        if len(batch.lag):
+            self._add_lag(batch.lag)
+        if len(batch.closed):
+            self._add_closed(batch.closed)
+
+    def merge(self, later: "Tally", receivers: Int64s) -> None:
+        """Add the tally of the part of the log that follows; `receivers` maps its codes to ours."""
+        self.lost += later.lost
+        self.lines += later.lines
+        for (receiver, channel), (lines, lost) in later.by_receiver.items():
+            self._put((int(receivers[receiver]), channel), lines, lost)
+        for (receiver, channel), flood in later.closed.items():
+            ours = self.closed.setdefault((int(receivers[receiver]), channel), _Closed())
+            ours.add(np.array([flood.start, flood.end]), flood.lines)
+        self.sizes.merge(later.sizes)
+        self.rates.merge(later.rates)
+        self.runs.merge(later.runs, receivers)
+        self.seconds.merge(later.seconds)
+        self.minutes.merge(later.minutes)
+        self._span(np.array([later.start, later.end]))
+        for chunk in later.kept:
+            self._keep(with_receivers(chunk, receivers[chunk.receiver].astype(np.uint8)))
+
+    def rows(self) -> LagChunk:
+        """The first lag lines themselves."""
+        return join_chunks(self.kept)
+
+    def _add_lag(self, chunk: LagChunk) -> None:
+        self.lines += len(chunk)
+        self.lost += _exact_sum(chunk.lost)
+        self._add_receivers(chunk)
+        self.sizes.add(chunk.lost)
+        rates = pair_rates(chunk.at_us, chunk.lost, chunk.receiver, chunk.channel)
+        if len(rates):
+            self.rates.add((rates / RATE_SCALE + 1).astype(np.int64))
+        self.runs.add(chunk)
+        self.seconds.add(chunk)
+        self.minutes.add(chunk)
+        self._span(chunk.at_us)
+        self._keep(chunk)
+
+    def _add_receivers(self, chunk: LagChunk) -> None:
+        keys = chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
+        for key in [int(keys[0])] if (keys == keys[0]).all() else np.unique(keys).tolist():
+            mine = chunk.lost[keys == key]
+            self._put(divmod(key, len(CHANNELS)), len(mine), _exact_sum(mine))
+
+    def _add_closed(self, chunk: LagChunk) -> None:
+        self._span(chunk.at_us)
+        keys = chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
+        for key in np.unique(keys).tolist():
+            mine = chunk.at_us[keys == key]
+            self.closed.setdefault(divmod(key, len(CHANNELS)), _Closed()).add(mine, len(mine))
+
+    def _put(self, key: tuple[int, int], lines: int, lost: int) -> None:
+        before = self.by_receiver.get(key, (0, 0))
+        self.by_receiver[key] = (before[0] + lines, before[1] + lost)
+
+    def _span(self, at_us: Int64s) -> None:
+        timed = at_us[at_us != NO_TIME]
+        if len(timed):
+            first = int(timed.min())
+            self.start = first if self.start == NO_TIME else min(self.start, first)
+            self.end = max(self.end, int(timed.max()))
+
+    def _keep(self, chunk: LagChunk) -> None:
+        if (room := MOST_ROWS - self.kept_rows) > 0:
+            part = slice_chunk(chunk, slice(0, room))
+            self.kept.append(part)
+            self.kept_rows += len(part)
+
+
+def aggregate(
+    batches: Iterable[Batch],
+    *,
+    summary: "InputSummary | None" = None,
+    receivers: Sequence[Receiver] = (),
+    capacity: int = DEFAULT_CAPACITY,
+    incident_gap_us: int = INCIDENT_GAP_US,
+) -> Statistics:
+    """Statistics of any stream of batches; without a `summary` (simulated lines) one is made up from the rows."""
+    tally = Tally()
+    for batch in batches:
+        tally.add(batch)
+    inputs = summary or _summary_of(tally)
+    return statistics_of(tally, inputs, tuple(receivers), capacity=capacity, incident_gap_us=incident_gap_us)
+
+
+def aggregate_columns(
+    at_us: Int64s,
+    lost: Int64s,
+    *,
+    channel: UInt8s | None = None,
+    receiver: UInt8s | None = None,
+    receivers: Sequence[Receiver] = (Receiver(None, None),),
+    capacity: int = DEFAULT_CAPACITY,
+) -> Statistics:
+    """Statistics of lag lines that are already columns, as a simulation makes them; channel code 0 is `event`."""
+    nothing = np.zeros(len(lost), np.uint8)
+    chunk = LagChunk(
+        at_us=np.asarray(at_us, np.int64),
+        lost=np.asarray(lost, np.int64),
+        channel=nothing if channel is None else channel,
+        receiver=nothing if receiver is None else receiver,
+        breaks=np.zeros(len(lost), np.bool_),
+    )
+    empty = slice_chunk(chunk, slice(0, 0))
+    return aggregate([Batch(chunk, empty)], receivers=receivers, capacity=capacity)
+
+
+def statistics_of(
+    tally: Tally, inputs: InputSummary, receivers: tuple[Receiver, ...], *, capacity: int, incident_gap_us: int
+) -> Statistics:
+    """What a tally amounts to; the tally may go on counting."""
+    runs, rows = tally.runs.runs(), tally.rows()
+    complete = tally.lines == len(rows)
+    groups = group_runs(runs, incident_gap_us)
+    incidents = find_incidents(
+        runs, receivers, rows=rows if complete else None, capacity=capacity, gap_us=incident_gap_us
+    )
+    rate = tally.rates.median()
+    return Statistics(
+        inputs=inputs,
+        totals=_totals(tally),
+        receivers=receivers,
+        by_receiver=tuple(
+            ReceiverTotal(receivers[receiver], CHANNELS[channel], lines, lost)
+            for (receiver, channel), (lines, lost) in sorted(tally.by_receiver.items(), key=lambda item: -item[1][1])
+        ),
+        distribution=tally.sizes.distribution(tally.lost, rows.lost if complete else None),
+        runs=runs,
+        rows=rows,
+        rows_complete=complete,
+        incidents=tuple(incidents),
+        incident_count=len(groups.lost),
+        incident_gap_us=incident_gap_us,
+        anatomy=_anatomy(tally),
+        seconds=tally.seconds.series(),
+        minutes=tally.minutes.series(),
+        worst_minute=tally.minutes.worst(),
+        start_us=_known(tally.start),
+        end_us=_known(tally.end),
+        log_start_us=_known(tally.start),
+        log_end_us=_known(tally.end),
+        between=_spacing(groups),
+        pair_rate_hz=None if rate is None else _median_rate(rows, rate, complete=complete),
+        twin_pairs=tally.runs.twins,
+        closed=tuple(_flood(flood, CHANNELS[key[1]], receivers[key[0]]) for key, flood in tally.closed.items()),
+    )
+
+
+def find_incidents(
+    runs: Runs,
+    receivers: Sequence[Receiver],
+    *,
+    rows: LagChunk | None = None,
+    capacity: int = DEFAULT_CAPACITY,
+    gap_us: int = INCIDENT_GAP_US,
+    most: int = MOST_INCIDENTS,
+) -> list[Incident]:
+    """Runs of one receiver less than `gap_us` apart, in time order; runs without a time are incidents of their own.
+
+    At most `most`, those with the greatest loss. `rows`, when all lines are at hand, give the median of the pairs
+    as the producer's rate; else it is tail / duration.
+    """
+    groups = group_runs(runs, gap_us)
+    pairs = _pairs(rows) if rows is not None else None
+    chosen = np.sort(np.argsort(-groups.lost, kind="stable")[:most])
+    return [_incident(groups, place, receivers, pairs, slots_of(capacity)) for place in chosen.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Incidents as columns, in order of their start; `busy_us` and `busy_lost` sum the tails within runs."""
+
+    start_us: Int64s
+    end_us: Int64s
+    lines: Int64s
+    lost: Int64s
+    head: Int64s
+    key: Int64s
+    busy_us: Int64s
+    busy_lost: Int64s
+
+
+def group_runs(runs: Runs, gap_us: int) -> Groups:
+    """Join the runs of each receiver that lie closer than `gap_us`."""
+    key = runs.receiver.astype(np.int64) * len(CHANNELS) + runs.channel
+    order = np.argsort(key, kind="stable")
+    start, end, key = runs.start_us[order], runs.end_us[order], key[order]
+    splits = (start[1:] - end[:-1] >= gap_us) | (start[1:] == NO_TIME) | (start[:-1] == NO_TIME) | (np.diff(key) != 0)
+    first = np.flatnonzero(np.concatenate((np.ones(min(len(key), 1), np.bool_), splits)))
+    has_rate = (runs.lines > 1) & (runs.start_us != NO_TIME) & (runs.fold_us == FOLD_US)
+    busy_us = np.where(has_rate, np.maximum(runs.end_us - runs.start_us, 0), 0)[order]
+    busy_lost = np.where(has_rate, runs.lost - runs.head, 0)[order]
+
+    def total(column: Int64s) -> Int64s:
+        return np.add.reduceat(column, first) if len(first) else column[:0]
+
+    groups = (
+        start[first],
+        np.maximum.reduceat(end, first) if len(first) else end[:0],
+        total(runs.lines[order]),
+        total(runs.lost[order]),
+        runs.head[order][first],
+        key[first],
+        total(busy_us),
+        total(busy_lost),
+    )
+    by_time = np.argsort(groups[0], kind="stable")
+    return Groups(*(column[by_time] for column in groups))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    key: Int64s
+    at_us: Int64s
+    rate: NDArray[np.float64]
+
+    def median(self, key: int, start: int, end: int) -> float | None:
+        low, high = np.searchsorted(self.key, [key, key + 1])
+        first, last = low + np.searchsorted(self.at_us[low:high], [start + 1, end + 1])
+        return float(np.median(self.rate[first:last])) if last > first else None
+
+
+def _pairs(rows: LagChunk) -> _Pairs:
+    """The pairs of every receiver, sorted for look-up by time."""
+    key = rows.receiver.astype(np.int64) * len(CHANNELS) + rows.channel
+    order = np.argsort(key, kind="stable")
+    key, at_us, lost = key[order], rows.at_us[order], rows.lost[order]
+    gap = np.diff(at_us)
+    near = (np.diff(key) == 0) & (gap > 0) & (gap < FOLD_US) & (at_us[:-1] != NO_TIME)
+    near = np.flatnonzero(near & (lost[1:] * 1e6 < MOST_RATE_HZ * gap))
+    key, at_us, rate = key[near + 1], at_us[near + 1], lost[near + 1] / gap[near] * 1e6
+    order = np.lexsort((at_us, key))
+    return _Pairs(key[order], at_us[order], rate[order])
+
+
+def slots_of(capacity: int) -> int:
+    """What tokio allocates for a requested capacity: the next power of two."""
+    return 1 << max(capacity - 1, 0).bit_length()
+
+
+def pair_rates(at_us: Int64s, lost: Int64s, receiver: UInt8s, channel: UInt8s) -> NDArray[np.float64]:
+    """N / gap in events a second for every line that follows one of its receiver within 1 to 99 us."""
+    gap = np.diff(at_us)
+    same = (receiver[1:] == receiver[:-1]) & (channel[1:] == channel[:-1])
+    near = same & (gap > 0) & (gap < FOLD_US) & (at_us[:-1] != NO_TIME)
+    rates: NDArray[np.float64] = lost[1:][near] / gap[near] * 1e6
+    return rates[rates < MOST_RATE_HZ]
+
+
+def _exact_sum(values: Int64s) -> int:
+    """A sum that cannot wrap: both halves of the words are summed apart."""
+    return int((values >> 32).sum()) * 2**32 + int((values & 0xFFFFFFFF).sum())
+
+
+def _incident(groups: Groups, place: int, receivers: Sequence[Receiver], pairs: _Pairs | None, slots: int) -> Incident:
+    start, end, key = int(groups.start_us[place]), int(groups.end_us[place]), int(groups.key[place])
+    busy_us, head = int(groups.busy_us[place]), int(groups.head[place])
+    low = int(groups.busy_lost[place]) / busy_us * 1e6 if busy_us else None
+    low = low if low is not None and low < MOST_RATE_HZ else None
+    median = pairs.median(key, start, end) if pairs is not None and start != NO_TIME else None
+    rate = median or low
+    return Incident(
+        start_us=_known(start),
+        end_us=_known(end),
+        lines=int(groups.lines[place]),
+        lost=int(groups.lost[place]),
+        head=head,
+        channel=CHANNELS[key % len(CHANNELS)],
+        receiver=receivers[key // len(CHANNELS)],
+        producer_rate_hz=rate,
+        producer_rate_low_hz=low,
+        stall_s=(head + slots) / rate if rate else None,
+    )
+
+
+def _spacing(groups: Groups) -> Spacing | None:
+    timed = groups.start_us != NO_TIME
+    quiet = np.maximum(groups.start_us[timed][1:] - groups.end_us[timed][:-1], 0) / 1e6
+    if len(quiet) == 0:
+        return None
+    return Spacing(float(np.median(quiet)), float(np.quantile(quiet, 0.1)), float(np.mean(quiet)))
+
+
+def _median_rate(rows: LagChunk, tallied: float, *, complete: bool) -> float | None:
+    if not complete:
+        return (tallied - 1) * RATE_SCALE
+    rates = pair_rates(rows.at_us, rows.lost, rows.receiver, rows.channel)
+    return float(np.median(rates)) if len(rates) else None
+
+
+def _totals(tally: Tally) -> Totals:
+    lost, lines = dict.fromkeys(Channel, 0), dict.fromkeys(Channel, 0)
+    for (_, channel), (count, total) in tally.by_receiver.items():
+        lost[CHANNELS[channel]] += total
+        lines[CHANNELS[channel]] += count
+    closed = sum(flood.lines for flood in tally.closed.values())
+    return Totals(tally.lines, closed, tally.lost, lost, lines)
+
+
+def _anatomy(tally: Tally) -> LagChunk:
+    at_us, lost = tally.runs.worst_lines()
+    codes = np.zeros(len(lost), np.uint8)
+    return LagChunk(at_us, lost, codes, codes, np.zeros(len(lost), np.bool_))
+
+
+def _flood(flood: _Closed, channel: Channel, receiver: Receiver) -> ClosedFlood:
+    start, end = _known(flood.start), _known(flood.end)
+    seconds = (end - start) / 1e6 if start is not None and end is not None else 0.0
+    rate = flood.lines / seconds if seconds > 0 else None
+    return ClosedFlood(start, end, flood.lines, channel, receiver, rate)
+
+
+def _known(at_us: int) -> int | None:
+    return None if at_us == NO_TIME else at_us
+
+
+def _summary_of(tally: Tally) -> InputSummary:
+    closed = sum(flood.lines for flood in tally.closed.values())
+    return InputSummary(
+        files=(),
+        format="full",
+        wrapper=None,
+        why="columns, not a file",
+        ansi=False,
+        lines=tally.lines + closed,
+        lag_lines=tally.lines,
+        closed_lines=closed,
+        skipped_lines=0,
+        bytes=0,
+        clock=Clock.NONE if tally.start == NO_TIME else Clock.WALL,
+    )

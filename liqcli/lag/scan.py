@@ -1,0 +1,257 @@
+"""Blocks of log lines to columns: the few lines that matter are found, matched by shape or read one by one."""
+
+import ctypes
+from collections import Counter
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+import stringzilla as sz  # type: ignore[import-not-found]
+from numpy.typing import NDArray
+
+from liqcli.lag.chunks import EMPTY, Batch
+from liqcli.lag.formats import Line
+from liqcli.lag.message import Finding, Kind
+from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped
+from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
+from liqcli.lag.sources import LINE_FEED, Block
+from liqcli.lag.wrappers import BINARY, read_line
+
+MOST_SHAPES = 24
+MOST_LESSONS = 400
+"""Lines a reading may spend on learning shapes; a log with more forms than this is read line by line."""
+MOST_RECEIVERS = 250
+MOST_SKIPPED = 20
+OTHERS = Receiver("(others)", None)
+TOO_LONG = "longer than 1 MiB"
+_SPARSE = 64
+_LAG_LETTERS = np.array([chr(code) in "lL" for code in range(256)])
+_F_LETTERS = np.array([chr(code) in "fF" for code in range(256)])
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been seen so far; lines == lag + closed + skipped + all others."""
+
+    lines: int = 0
+    lag: int = 0
+    closed: int = 0
+    skip_reasons: Counter[str] = field(default_factory=Counter)
+    skipped: list[Skipped] = field(default_factory=list)
+    formats: Counter[str] = field(default_factory=Counter)
+    wrappers: Counter[str] = field(default_factory=Counter)
+    clocks: Counter[Clock] = field(default_factory=Counter)
+    ansi: int = 0
+    zone_assumed: int = 0
+    year_assumed: int = 0
+
+    def merge(self, later: "Counts", *, lines_before: int = 0) -> None:
+        """Add what was seen in the file that follows, or in the part that follows `lines_before` of the same file."""
+        self.lines += later.lines
+        self.lag += later.lag
+        self.closed += later.closed
+        self.skip_reasons += later.skip_reasons
+        shifted = [replace(skip, line=skip.line + lines_before) for skip in later.skipped]
+        self.skipped = [*self.skipped, *shifted][:MOST_SKIPPED]
+        self.formats += later.formats
+        self.wrappers += later.wrappers
+        self.clocks += later.clocks
+        self.ansi += later.ansi
+        self.zone_assumed += later.zone_assumed
+        self.year_assumed += later.year_assumed
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows of one shape or of one line, with where they stand in the block."""
+
+    place: Int64s
+    at_us: Int64s
+    lost: Int64s
+    line: Line
+
+
+class Scanner:
+    """Reads the blocks of one file; remembers the shapes it met. `roster` gives each receiver its code."""
+
+    def __init__(self, name: str, newest: date, *, form: str | None, roster: dict[Receiver, int]) -> None:
+        self.name = name
+        self.newest = newest
+        self.form = form
+        self.counts = Counts()
+        self._roster = roster
+        self._shapes: dict[bytes, list[Shape]] = {LAG_NEEDLE: [], CLOSED_NEEDLE: []}
+        self._lessons = 0
+        self._dense = {LAG_NEEDLE: False, CLOSED_NEEDLE: False}
+        self._last_line: int | None = None
+
+    def scan(self, block: Block) -> Batch:
+        """Classify every line of a block."""
+        if block.dropped:
+            self.counts.lines += block.dropped
+            self._skip(TOO_LONG, b"", self._line_number(0), block.dropped)
+        if block.end == block.start:
+            return Batch(EMPTY, EMPTY)
+        text = sz.Str(memoryview(block.buffer)[block.start : block.end])
+        done = self._binary_lines(block, text)
+        found = [*self._search(block, text, LAG_NEEDLE, done), *self._search(block, text, CLOSED_NEEDLE, done)]
+        batch = Batch(self._chunk(found, Kind.LAG, block), self._chunk(found, Kind.CLOSED, block))
+        self.counts.lines += text.count(b"\n")
+        self.counts.lag += len(batch.lag)
+        self.counts.closed += len(batch.closed)
+        return batch
+
+    def _search(self, block: Block, text: sz.Str, needle: bytes, done: set[int]) -> Iterator[_Found]:
+        """Every line with the needle in it: by shape if it has one, else read by itself, which may teach a shape."""
+        left = self._hits(text, needle) + block.start
+        for known in self._shapes[needle]:
+            left = yield from self._matched(known, block, left)
+        left = _speaking(left, block.buffer, needle)
+        while len(left):
+            hit, left = int(left[0]), left[1:]
+            start = block.buffer.rfind(b"\n", 0, hit) + 1
+            if start in done:
+                continue
+            done.add(start)
+            raw = bytes(block.buffer[start : block.buffer.index(b"\n", hit)])
+            line = self._read(raw)
+            if line.finding.kind is Kind.SKIPPED:
+                self._skip(line.finding.reason, raw, self._line_number(self._lines_before(block, start)))
+            elif line.finding.kind is not Kind.OTHER:
+                yield self._tallied(line, np.array([hit]), np.array([line.at_us]), np.array([line.finding.lost]))
+                if (shape := self._lesson(raw, line)) is not None:
+                    left = yield from self._matched(shape, block, left)
+
+    def _hits(self, text: sz.Str, needle: bytes) -> Int64s:
+        """Where the needle begins: one by one while it is rare, else all at once from the pieces between."""
+        hits: list[int] = []
+        place = -1 if self._dense[needle] else text.find(needle)
+        while place >= 0 and len(hits) <= _SPARSE:
+            hits.append(place)
+            place = text.find(needle, place + len(needle))
+        if not self._dense[needle] and len(hits) <= _SPARSE:
+            return np.array(hits, np.int64)
+        pieces = text.split(needle)
+        self._dense[needle] = len(pieces) > _SPARSE
+        width = np.uint64 if pieces.offsets_are_large else np.uint32
+        raw = (ctypes.c_char * pieces.offsets_nbytes).from_address(pieces.offsets_address)
+        ends = np.frombuffer(raw, width)[1 : len(pieces)].astype(np.int64)
+        hits_at: Int64s = ends + len(needle) * np.arange(len(ends))
+        return hits_at
+
+    def _matched(self, shape: Shape, block: Block, hits: Int64s) -> Generator[_Found, None, Int64s]:
+        if len(hits) == 0:
+            return hits
+        matched = match(shape, block.buffer, hits)
+        if len(matched.lost) == 0:
+            return hits
+        yield self._tallied(shape.line, hits[matched.good], matched.at_us, matched.lost)
+        return hits[~matched.good]
+
+    def _tallied(self, line: Line, place: Int64s, at_us: Int64s, lost: Int64s) -> _Found:
+        counts, rows = self.counts, len(place)
+        counts.formats[line.format] += rows
+        counts.clocks[line.clock] += rows
+        counts.ansi += line.ansi * rows
+        counts.zone_assumed += line.zone_assumed * rows
+        counts.year_assumed += line.year_assumed * rows
+        if line.wrapper is not None:
+            counts.wrappers[line.wrapper] += rows
+        return _Found(place, at_us, lost, line)
+
+    def _read(self, raw: bytes) -> Line:
+        line = read_line(raw, newest=self.newest)
+        if self.form is None or line.finding.kind not in {Kind.LAG, Kind.CLOSED} or _is_form(line.format, self.form):
+            return line
+        return Line(Finding(Kind.SKIPPED, reason=f"not in the {self.form} format"))
+
+    def _lesson(self, raw: bytes, line: Line) -> Shape | None:
+        shapes = self._shapes[LAG_NEEDLE if line.finding.kind is Kind.LAG else CLOSED_NEEDLE]
+        if len(shapes) >= MOST_SHAPES or self._lessons >= MOST_LESSONS:
+            return None
+        self._lessons += 1
+        shape = learn(raw, line, self._read)
+        if shape is not None:
+            shapes.append(shape)
+        return shape
+
+    def _chunk(self, found: list[_Found], kind: Kind, block: Block) -> LagChunk:
+        """The rows of one kind in the order of the file."""
+        found = [part for part in found if part.line.finding.kind is kind]
+        if not found:
+            return EMPTY
+        rows = [len(part.place) for part in found]
+        place = np.concatenate([part.place for part in found])
+        at_us = np.concatenate([part.at_us for part in found])
+        lost = np.concatenate([part.lost for part in found])
+        channel = np.repeat(np.array([CHANNELS.index(part.line.finding.channel) for part in found], np.uint8), rows)
+        receiver = np.repeat(
+            np.array([receiver_code(self._roster, part.line.receiver) for part in found], np.uint8), rows
+        )
+        breaks = np.zeros(len(place), np.bool_)
+        if len(found) > 1:
+            order = np.argsort(place, kind="stable")
+            place, at_us, lost = place[order], at_us[order], lost[order]
+            channel, receiver = channel[order], receiver[order]
+        if kind is Kind.LAG and (at_us == NO_TIME).any():
+            breaks = self._breaks(place, block)
+        return LagChunk(at_us, lost, channel, receiver, breaks)
+
+    def _breaks(self, place: Int64s, block: Block) -> NDArray[np.bool_]:
+        line = _line_feeds(block).searchsorted(place) + self.counts.lines
+        before = self._last_line if self._last_line is not None else line[0] - 1
+        self._last_line = int(line[-1])
+        breaks: NDArray[np.bool_] = np.diff(line, prepend=before) > 1
+        return breaks
+
+    def _binary_lines(self, block: Block, text: sz.Str) -> set[int]:
+        """The starts of lines with a zero byte in them, counted as skipped."""
+        if text.find(b"\0") < 0:
+            return set()
+        feeds = _line_feeds(block)
+        zeros = np.flatnonzero(np.frombuffer(block.buffer, np.uint8)[block.start : block.end] == 0) + block.start
+        lines = np.unique(feeds.searchsorted(zeros))
+        starts = np.concatenate(([block.start], feeds + 1))[lines]
+        first = int(starts[0])
+        raw = bytes(block.buffer[first : first + 200])
+        self._skip(BINARY.reason, raw, self._line_number(int(lines[0])), len(lines))
+        return set(starts.tolist())
+
+    def _skip(self, reason: str, raw: bytes, line: int, count: int = 1) -> None:
+        self.counts.skip_reasons[reason] += count
+        if len(self.counts.skipped) < MOST_SKIPPED:
+            text = raw[:200].decode("utf-8", "replace")
+            self.counts.skipped.append(Skipped(self.name, line, reason, text))
+
+    def _line_number(self, lines_before: int) -> int:
+        return self.counts.lines + lines_before + 1
+
+    def _lines_before(self, block: Block, place: int) -> int:
+        return block.buffer.count(b"\n", block.start, place) if len(self.counts.skipped) < MOST_SKIPPED else 0
+
+
+def receiver_code(roster: dict[Receiver, int], receiver: Receiver) -> int:
+    """The code of a receiver, new or known; from the 250th on they share one, so that codes fit a byte."""
+    if receiver not in roster and len(roster) >= MOST_RECEIVERS:
+        receiver = OTHERS
+    return roster.setdefault(receiver, len(roster))
+
+
+def _is_form(name: str, form: str) -> bool:
+    texts = {"full", "compact", "pretty"}
+    return name == form or (name in texts and form in texts)
+
+
+def _speaking(hits: Int64s, buffer: bytearray, needle: bytes) -> Int64s:
+    """Leave out `tagged`, `flagged` and the like."""
+    if needle != LAG_NEEDLE or len(hits) == 0:
+        return hits
+    letters = np.frombuffer(buffer, np.uint8)
+    speaking: Int64s = hits[_LAG_LETTERS[letters[hits - 1]] & ~_F_LETTERS[letters[hits - 2]]]
+    return speaking
+
+
+def _line_feeds(block: Block) -> Int64s:
+    part = np.frombuffer(block.buffer, np.uint8)[block.start : block.end]
+    return np.flatnonzero(part == LINE_FEED).astype(np.int64) + block.start

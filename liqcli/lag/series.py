@@ -1,0 +1,74 @@
+"""Loss over time in buckets that widen when there are too many."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from liqcli.lag.model import NO_TIME, LagChunk, Series, SeriesPoint
+
+MOST_POINTS = 4_096
+_MOST_BUCKETS = 65_536
+_WIDTHS_S = (1, 10, 60, 600, 3_600, 21_600, 86_400, 864_000, 8_640_000, 86_400_000, 864_000_000)
+
+
+@dataclass(slots=True)
+class Buckets:
+    """Lag lines and events lost per bucket of `width_s`; only buckets with lag exist."""
+
+    width_s: int
+    sums: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, chunk: LagChunk) -> None:
+        """Take the next lines; those without a time are in no bucket."""
+        at_us, lost = chunk.at_us, chunk.lost
+        timed = at_us != NO_TIME
+        if not timed.all():
+            at_us, lost = at_us[timed], lost[timed]
+        if len(at_us) == 0:
+            return
+        buckets = at_us // (self.width_s * 1_000_000)
+        starts = np.concatenate(([0], np.flatnonzero(buckets[1:] != buckets[:-1]) + 1))
+        rows = np.diff(starts, append=len(lost))
+        for bucket, lines, total in zip(
+            buckets[starts].tolist(), rows.tolist(), np.add.reduceat(lost, starts).tolist(), strict=True
+        ):
+            self._put(bucket, lines, total)
+        if len(self.sums) > _MOST_BUCKETS:
+            self.widen()
+
+    def merge(self, other: "Buckets") -> None:
+        """Add another part of the log."""
+        while self.width_s < other.width_s:
+            self.widen()
+        while other.width_s < self.width_s:
+            other.widen()
+        for bucket, (lines, lost) in other.sums.items():
+            self._put(bucket, lines, lost)
+
+    def series(self) -> Series:
+        """The points in time order, in buckets wide enough for MOST_POINTS."""
+        narrow = Buckets(self.width_s, dict(self.sums))
+        while len(narrow.sums) > MOST_POINTS:
+            narrow.widen()
+        scale = narrow.width_s * 1_000_000
+        points = (SeriesPoint(bucket * scale, *narrow.sums[bucket]) for bucket in sorted(narrow.sums))
+        return Series(narrow.width_s, tuple(points))
+
+    def worst(self) -> SeriesPoint | None:
+        """The bucket that lost most, the first of equals."""
+        if not self.sums:
+            return None
+        bucket = max(sorted(self.sums), key=lambda key: self.sums[key][1])
+        return SeriesPoint(bucket * self.width_s * 1_000_000, *self.sums[bucket])
+
+    def _put(self, bucket: int, lines: int, lost: int) -> None:
+        before = self.sums.get(bucket, (0, 0))
+        self.sums[bucket] = (before[0] + lines, before[1] + lost)
+
+    def widen(self) -> None:
+        """Go to the next wider bucket."""
+        wider = _WIDTHS_S[_WIDTHS_S.index(self.width_s) + 1]
+        ratio, sums = wider // self.width_s, self.sums
+        self.width_s, self.sums = wider, {}
+        for bucket, (lines, lost) in sums.items():
+            self._put(bucket // ratio, lines, lost)

@@ -1,0 +1,299 @@
+"""Forms of lines that were read once and are recognised by the thousand.
+
+A `Shape` is learned from one line that wrappers.read_line understood. Which of its digits are the count, which the
+clock and which mean nothing is found by experiment: the digits are changed and the line is read again. So the
+vectorised match can say nothing that the exact reader would not have said.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liqcli.lag.clock import ISO, SECOND, UPTIME, iso_us, uptime_us
+from liqcli.lag.digits import Words, leading_digits, leading_number
+from liqcli.lag.formats import Line
+from liqcli.lag.message import LARGEST, Kind
+from liqcli.lag.model import NO_TIME, Clock, Int64s
+
+LAG_NEEDLE = b"agged"
+CLOSED_NEEDLE = b"channel closed"
+LONGEST = 2048
+"""Longer lines are always read one by one."""
+MARGIN = LONGEST + 64
+"""Bytes a block must own before its first and after its last line, so that no window reaches outside."""
+
+Read = Callable[[bytes], Line]
+
+_RUN = re.compile(rb"[0-9]+")
+_ISO = re.compile(ISO.pattern.encode(), re.ASCII)
+_UPTIME = re.compile(UPTIME.pattern.encode(), re.ASCII)
+_CARRY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Bytes to expect in a window of whole words: constant bytes exactly, wild ones as any digit.
+
+    Of a wild byte the high half must be 3, and again after adding 6: so it is one of 0-9 and not one of `:;<=>?`.
+    """
+
+    expect: Words
+    mask: Words
+    wild: slice
+    digit_expect: Words
+    digit_mask: Words
+    carry: Words
+
+    @property
+    def width(self) -> int:
+        """The width of the window in bytes."""
+        return len(self.expect) * 8
+
+
+@dataclass(frozen=True, slots=True)
+class StampPlace:
+    """Where in the window the clock stands; `whole` counts an uptime clock's digits before the point."""
+
+    clock: Clock
+    offset: int
+    whole: int
+    fraction: int
+    zone_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A form of line: `before` ends where the count begins, `after` begins where it ends and includes the line feed."""
+
+    line: Line
+    needle: bytes
+    gap: int
+    before: Pattern
+    after: Pattern
+    stamp: StampPlace | None
+
+    @property
+    def has_count(self) -> bool:
+        """Lag lines carry a count, `channel closed` lines do not."""
+        return self.line.finding.kind is Kind.LAG
+
+
+def learn(raw: bytes, line: Line, read: Read) -> Shape | None:
+    """The shape of a counted line, or None where its form cannot be told from its content."""
+    needle = LAG_NEEDLE if line.finding.kind is Kind.LAG else CLOSED_NEEDLE
+    if len(raw) > LONGEST - 8 or raw.count(LAG_NEEDLE) + raw.count(CLOSED_NEEDLE) != 1:
+        return None
+    hit = raw.index(needle)
+    count = _count_place(raw, line, hit, read) if line.finding.kind is Kind.LAG else (hit + len(needle),) * 2
+    if count is None:
+        return None
+    clocks = [found for found in _stamps(raw) if found.span() != count and _is_clock(raw, line, found, read)]
+    if len(clocks) != (line.clock is not Clock.NONE):
+        return None
+    clock = clocks[0] if clocks else None
+    wild = _wild(raw, line, read, taken=[count] + [found.span() for found in clocks])
+    if wild is None or (clock is not None and clock.end() > count[0]):
+        return None
+    digits = wild | (_digit_places(clock) if clock else set())
+    before = _pattern(b"\n" + raw[: count[0]], {place + 1 for place in digits if place < count[0]}, at_end=True)
+    after = _pattern(raw[count[1] :] + b"\n", {place - count[1] for place in digits if place >= count[1]}, at_end=False)
+    stamp = _stamp_place(clock, before.width - count[0]) if clock else None
+    return Shape(line, needle, count[0] - hit, before, after, stamp)
+
+
+def _stamps(raw: bytes) -> Iterator[re.Match[bytes]]:
+    yield from _ISO.finditer(raw)
+    yield from _UPTIME.finditer(raw)
+
+
+def _count_place(raw: bytes, line: Line, hit: int, read: Read) -> tuple[int, int] | None:
+    for run in _RUN.finditer(raw, hit):
+        if int(run[0]) == line.finding.lost and all(
+            read(raw[: run.start()] + b"%d" % probe + raw[run.end() :])
+            == replace(line, finding=replace(line.finding, lost=probe))
+            for probe in (7, 40_506, 123_456_789)
+        ):
+            return run.span()
+    return None
+
+
+def _is_clock(raw: bytes, line: Line, found: re.Match[bytes], read: Read) -> bool:
+    text = found[0]
+    if found.re is _ISO:
+        fraction = found[7] or b""
+        rest = text[19:20] + b"6" * len(fraction) + text[20 + len(fraction) :] if fraction else text[19:]
+        probe = b"2031-07-28" + text[10:11] + b"23:58:41" + rest
+        expected, clock = iso_us(_must(ISO.match(probe.decode()))), Clock.WALL
+    else:
+        probe = re.sub(rb"[0-9]", b"6", text)
+        expected, clock = uptime_us(_must(UPTIME.match(probe.decode()))), Clock.UPTIME
+    reading = read(raw[: found.start()] + probe + raw[found.end() :])
+    return reading.clock is clock and reading == replace(line, at_us=expected)
+
+
+def _must(found: re.Match[str] | None) -> re.Match[str]:
+    assert found is not None
+    return found
+
+
+def _wild(raw: bytes, line: Line, read: Read, *, taken: list[tuple[int, int]]) -> set[int] | None:
+    """Places of digits that mean nothing; None where digits that seem so one by one matter together."""
+    runs = [run.span() for run in _RUN.finditer(raw) if not any(a <= run.start() < b for a, b in taken)]
+    free = [span for span in runs if all(read(_with_digits(raw, [span], b)) == line for b in b"0959")]
+    chance = random.Random(len(raw))  # noqa: S311 - probes, not secrets
+    for _ in range(3):
+        if free and read(_with_digits(raw, free, *chance.choices(b"0123456789", k=7))) != line:
+            return None
+    return {place for start, end in free for place in range(start, end)}
+
+
+def _with_digits(raw: bytes, spans: list[tuple[int, int]], *digits: int) -> bytes:
+    changed = bytearray(raw)
+    for start, end in spans:
+        for place in range(start, end):
+            changed[place] = digits[place % len(digits)]
+    return bytes(changed)
+
+
+def _digit_places(clock: re.Match[bytes]) -> set[int]:
+    zone = clock.start(8) if clock.re is _ISO and clock[8] else clock.end()
+    return {place for place in range(clock.start(), zone) if clock.string[place : place + 1].isdigit()}
+
+
+def _pattern(text: bytes, wild: set[int], *, at_end: bool) -> Pattern:
+    pad = -len(text) % 8
+    lead, trail = (pad, 0) if at_end else (0, pad)
+    padded = bytes(lead) + text + bytes(trail)
+    kinds = [0] * lead + [2 if place in wild else 1 for place in range(len(text))] + [0] * trail
+    used = [place // 8 for place, kind in enumerate(kinds) if kind == 2]
+    part = slice(used[0], used[-1] + 1) if used else slice(0, 0)
+    digit = _words([0xF0 if kind == 2 else 0 for kind in kinds])[part]
+    return Pattern(
+        expect=_words([(0, byte, 0x30)[kind] for byte, kind in zip(padded, kinds, strict=True)]),
+        mask=_words([(0, 0xFF, 0xF0)[kind] for kind in kinds]),
+        wild=part,
+        digit_expect=_words([0x30 if kind == 2 else 0 for kind in kinds])[part],
+        digit_mask=digit,
+        carry=_words([_CARRY if kind == 2 else 0 for kind in kinds])[part],
+    )
+
+
+def _words(values: list[int]) -> Words:
+    return np.frombuffer(bytes(values), dtype="<u8")
+
+
+def _stamp_place(clock: re.Match[bytes], shift: int) -> StampPlace:
+    offset = clock.start() + shift
+    if clock.re is _UPTIME:
+        return StampPlace(Clock.UPTIME, offset, whole=len(clock[1]), fraction=9, zone_us=0)
+    probe = _must(ISO.match("1970-01-01T00:00:00" + (clock[8] or b"Z").decode()))
+    return StampPlace(Clock.WALL, offset, whole=0, fraction=len(clock[7] or b""), zone_us=-iso_us(probe))
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Rows of a shape: `good` marks the hits that are of it; the other columns hold only those."""
+
+    good: NDArray[np.bool_]
+    at_us: Int64s
+    lost: Int64s
+
+
+def match(shape: Shape, buffer: bytearray, hits: Int64s) -> Matched:
+    """Compare the lines around the hits with a shape and read clock and count of those that fit."""
+    places = hits + shape.gap
+    windows = _windows(buffer, places - shape.before.width, shape.before.width)
+    good = _fits(windows, shape.before)
+    if shape.has_count:
+        ends, lost = _counts(buffer, places)
+        good &= ends > places
+    else:
+        ends, lost = places, np.zeros(len(places), np.int64)
+    good &= _fits(_windows(buffer, ends, shape.after.width), shape.after)
+    if shape.stamp is None:
+        return Matched(good, np.full(np.count_nonzero(good), NO_TIME), lost[good])
+    at_us = _times(windows.view(np.uint8), shape.stamp) if good.all() else _some_times(windows, good, shape.stamp)
+    good &= at_us != NO_TIME
+    return Matched(good, at_us[good], lost[good])
+
+
+def _windows(buffer: bytearray, starts: Int64s, width: int) -> Words:
+    """The `width` bytes from each start, as rows of words."""
+    every = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer, strides=(1,))
+    return every[starts].view("<u8").reshape(-1, width // 8)
+
+
+def _fits(windows: Words, pattern: Pattern) -> NDArray[np.bool_]:
+    wrong = windows ^ pattern.expect
+    wrong &= pattern.mask
+    if pattern.wild.stop:
+        digits = windows[:, pattern.wild] + pattern.carry
+        digits ^= pattern.digit_expect
+        digits &= pattern.digit_mask
+        wrong[:, pattern.wild] |= digits
+    if not wrong.any():
+        return np.ones(len(windows), np.bool_)
+    fits: NDArray[np.bool_] = np.bitwise_or.reduce(wrong, axis=1) == 0
+    return fits
+
+
+def _counts(buffer: bytearray, places: Int64s) -> tuple[Int64s, Int64s]:
+    """Where each count ends and what it is; a count that is none, or too large, ends where it begins."""
+    words = _windows(buffer, places, 16)
+    length = leading_digits(words[:, 0])
+    lost = leading_number(words[:, 0], np.maximum(length, np.uint64(1)))
+    if length.max(initial=0) == 8:
+        long = np.flatnonzero(length == 8)
+        more = leading_digits(words[long, 1])
+        head = lost[long]
+        rest = leading_number(words[long, 1], np.maximum(more, np.uint64(1)))
+        lost[long] = np.where(more > 0, head * np.uint64(10) ** more + rest, head)
+        length[long] += more
+        length[lost > LARGEST] = 0
+    return places + length.astype(np.int64), lost.astype(np.int64)
+
+
+def _some_times(windows: Words, good: NDArray[np.bool_], stamp: StampPlace) -> Int64s:
+    at_us = np.full(len(windows), NO_TIME)
+    if good.any():
+        at_us[good] = _times(windows[good].view(np.uint8), stamp)
+    return at_us
+
+
+def _times(rows: NDArray[np.uint8], stamp: StampPlace) -> Int64s:
+    """Microseconds of the stamps; NO_TIME for one that does not exist (a 13th month, a 61st minute)."""
+
+    def word(place: int) -> Words:
+        return rows[:, stamp.offset + place : stamp.offset + place + 8].view("<u8")[:, 0]
+
+    if stamp.clock is Clock.UPTIME:
+        whole = leading_number(word(0), np.uint64(stamp.whole)).astype(np.int64)
+        return whole * SECOND + leading_number(word(stamp.whole + 1), np.uint64(6)).astype(np.int64)
+    seconds = word(16) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    second = ((seconds >> np.uint64(8)) & np.uint64(15)) * np.uint64(10) + ((seconds >> np.uint64(16)) & np.uint64(15))
+    at_us = _minutes(word(0), word(8))
+    valid = (at_us != NO_TIME) & (second <= 60)
+    at_us += second.astype(np.int64) * SECOND - stamp.zone_us
+    if kept := min(stamp.fraction, 6):
+        fraction = leading_number(word(20), np.uint64(kept)).astype(np.int64)
+        at_us += fraction * 10 ** (6 - kept)
+    return np.where(valid, at_us, NO_TIME)
+
+
+def _minutes(dates: Words, minutes: Words) -> Int64s:
+    """The start of each row's minute; neighbours mostly share one, so it is read once per change."""
+    changes = np.flatnonzero((dates[1:] != dates[:-1]) | (minutes[1:] != minutes[:-1])) + 1
+    starts = np.concatenate(([0], changes))
+    values = [_minute_us(dates[row].tobytes() + minutes[row].tobytes()) for row in starts]
+    return np.repeat(np.array(values, np.int64), np.diff(starts, append=len(dates)))
+
+
+@lru_cache(maxsize=4096)
+def _minute_us(text: bytes) -> int:
+    found = _ISO.match(text + b":00Z")
+    return iso_us(_must(ISO.match(found[0].decode()))) if found else NO_TIME

@@ -1,0 +1,49 @@
+"""The first and the last time in a log, from its two ends."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from liqcli.lag.model import NO_TIME, Clock
+from liqcli.lag.sources import HEAD, Source, open_source
+from liqcli.lag.wrappers import read_line
+
+_MOST_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When a log begins and ends; None where its ends carry no wall time, or cannot be read before the rest."""
+
+    first_us: int | None
+    last_us: int | None
+
+
+def span_of(source: Source, newest: date) -> Span:
+    """Look at both ends of a file; of a compressed one only the beginning can be seen, of standard input nothing."""
+    if source.path is None:
+        return Span(None, None)
+    opened = open_source(source)
+    with opened.file:
+        first = first_time(opened.stream.peek(HEAD), newest)
+        if not opened.is_plain or source.size is None:
+            return Span(first, None)
+        opened.stream.seek(max(source.size - HEAD, 0))
+        return Span(first, last_time(opened.stream.read(HEAD), newest))
+
+
+def first_time(text: bytes, newest: date) -> int | None:
+    """The first wall time in some lines."""
+    return _find_time(text.split(b"\n")[:_MOST_LINES], newest)
+
+
+def last_time(text: bytes, newest: date) -> int | None:
+    """The last wall time in some lines."""
+    return _find_time(text.split(b"\n")[:-_MOST_LINES:-1], newest)
+
+
+def _find_time(lines: list[bytes], newest: date) -> int | None:
+    for raw in lines:
+        line = read_line(raw, newest=newest)
+        if line.clock is Clock.WALL and line.at_us != NO_TIME:
+            return line.at_us
+    return None
