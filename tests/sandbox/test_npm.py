@@ -2,16 +2,32 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from liqcli.chain.artifacts import CHECKOUT
 from liqcli.errors import Unreachable
 from liqcli.sandbox import npm
 from liqcli.sandbox.node import anvil_package, find_anvil
 
 AAVE = "@aave/core-v3"
+INSTALLED = """
+import liqcli
+from liqcli.chain.artifacts import own_artifact
+from liqcli.sandbox.npm import PartsMissing, find_package
+
+print(liqcli.__file__)
+print(own_artifact("Aggregator").name)
+try:
+    find_package("@aave/core-v3")
+except PartsMissing as err:
+    print(err.message)
+"""
 
 
 def put_package(place: Path, name: str, version: str) -> Path:
@@ -101,3 +117,31 @@ def test_an_install_replaces_the_old_packages(tmp_path: Path, monkeypatch: pytes
     installed = tmp_path / "cache" / "node_modules" / "x"
     assert "--ignore-scripts" in (installed / "node_modules.args").read_text()
     assert json.loads((installed / "package-lock.json").read_bytes())["name"] == "liqcli-parts"
+
+
+def test_the_lock_file_knows_every_platform():
+    """Where a registry lacks other platforms' binaries npm drops them from the lock, and `npm ci` then refuses it."""
+    packages = json.loads((CHECKOUT / "package-lock.json").read_bytes())["packages"]
+    binaries = packages["node_modules/@foundry-rs/anvil"]["optionalDependencies"]
+    assert len(binaries) == 5
+    for name, version in binaries.items():
+        assert packages[f"node_modules/{name}"]["version"] == version, name
+        assert packages[f"node_modules/{name}"]["optional"], name
+
+
+def test_an_installed_copy_finds_its_own_files(tmp_path: Path):
+    """Outside a checkout, with the files where the wheel puts them, contracts load and the missing parts are named."""
+    shutil.copytree(CHECKOUT / "liqcli", tmp_path / "liqcli")
+    wheel = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for source, target in wheel["force-include"].items():
+        (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (CHECKOUT / source).is_dir() else shutil.copy
+        copy(CHECKOUT / source, tmp_path / target)
+    environment = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    program = [sys.executable, "-c", INSTALLED]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        str(tmp_path / "liqcli" / "__init__.py"),
+        "Aggregator",
+        "the sandbox needs @aave/core-v3 1.19.3, which is not installed",
+    ]
