@@ -139,7 +139,9 @@ def test_an_installed_copy_finds_its_own_files(tmp_path: Path):
         copy(CHECKOUT / source, tmp_path / target)
     environment = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     program = [sys.executable, "-c", INSTALLED]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.splitlines() == [
         str(tmp_path / "liqcli" / "__init__.py"),
         "Aggregator",
