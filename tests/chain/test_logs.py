@@ -4,6 +4,7 @@ import pytest
 from eth_utils import keccak
 
 from liqcli.chain import logs as chain_logs
+from liqcli.chain import topics
 from liqcli.chain.logs import changes_market, decode_events, follow_windows, read_logs
 from liqcli.chain.rpc import RpcError
 from liqcli.errors import Unreachable
@@ -32,7 +33,7 @@ SIGNATURES = {
 @pytest.mark.parametrize(("name", "signature"), SIGNATURES.items())
 def test_topic_is_the_hash_of_its_event(name, signature):
     """Every topic constant is the keccak of its event's signature."""
-    assert getattr(chain_logs, name) == "0x" + keccak(text=signature).hex()
+    assert getattr(topics, name) == "0x" + keccak(text=signature).hex()
 
 
 @pytest.mark.parametrize(("name", "signature"), SIGNATURES.items())
@@ -40,7 +41,7 @@ def test_borrowers_topic_is_indexed_in_every_release(name, signature):
     """The topic taken for the borrower is an indexed address named user, onBehalfOf, from or to."""
     event = next(event for event in EVENTS if event["sig"] == signature)
     indexed = [param for param in event["params"] if param["indexed"]]
-    for _, topic in chain_logs._CHANGED[getattr(chain_logs, name)]:
+    for _, topic in chain_logs._CHANGED[getattr(topics, name)]:
         assert indexed[topic - 1]["type"] == "address"
         assert indexed[topic - 1]["name"] in {"user", "onBehalfOf", "from", "to"}
 
@@ -190,9 +191,9 @@ async def test_unreachable_node_stops_the_windows(world):
     [
         {"blockNumber": "0x1", "logIndex": "0x0"},
         {"blockNumber": "0x1", "logIndex": "0x0", "topics": []},
-        {"blockNumber": "0x1", "logIndex": "0x0", "topics": [chain_logs.BORROW, "0x" + "0" * 64]},
-        {"blockNumber": "0x1", "logIndex": "0x0", "topics": [chain_logs.BORROW, "0x", "0x12"]},
-        {"blockNumber": None, "logIndex": "0x0", "topics": [chain_logs.EMODE_SET, "0x" + "0" * 64]},
+        {"blockNumber": "0x1", "logIndex": "0x0", "topics": [topics.BORROW, "0x" + "0" * 64]},
+        {"blockNumber": "0x1", "logIndex": "0x0", "topics": [topics.BORROW, "0x", "0x12"]},
+        {"blockNumber": None, "logIndex": "0x0", "topics": [topics.EMODE_SET, "0x" + "0" * 64]},
     ],
 )
 def test_malformed_log_is_refused(log):
