@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis
 
+from liqcli.sandbox.valkey import Valkey, start_valkey
 from liqcli.sandbox.world import World, open_world
+from liqcli.store.connection import open_redis
 
 BORROWERS = 60
 
@@ -30,3 +33,20 @@ async def chain(world: World) -> AsyncIterator[World]:
     snapshot = await world.rpc.call("evm_snapshot")
     yield world
     await world.rpc.call("evm_revert", snapshot)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
+    """This session's own Valkey server, without persistence."""
+    server = await start_valkey(tmp_path_factory.mktemp("valkey"), persist=False)
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    """An empty database on the session's server."""
+    client = await open_redis(valkey.url, timeout_s=5.0)
+    await client.flushdb()
+    yield client
+    await client.aclose()

@@ -1,5 +1,6 @@
 """One way to Redis: every command has a deadline, nothing is retried behind our back, errors are ours."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -30,6 +31,9 @@ from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable, Wrong
 Client: TypeAlias = Redis | RedisCluster
 CONNECTIONS = 16
 _HINT = "start one (apt install redis-server), give another with --redis URL, or leave --redis out for the embedded one"
+
+# With RESP3 the greeting itself is refused, in other words than a command would be.
+_PASSWORD_WORDS = ("NOAUTH", "WRONGPASS", "already authenticated", "invalid username-password")
 
 
 async def open_redis(url: str, *, timeout_s: float) -> Redis:
@@ -91,11 +95,11 @@ def place_of(client: Client) -> str:
 
 
 def _explain(err: RedisError, place: str) -> LiqError:
-    if isinstance(err, AuthenticationError) or str(err).startswith(("NOAUTH", "WRONGPASS")):
+    if isinstance(err, AuthenticationError) or any(word in str(err) for word in _PASSWORD_WORDS):
         return SecretError(f"Redis at {place} refuses the password", hint="put it in the URL: redis://:PASSWORD@host")
     if isinstance(err, BusyLoadingError):
         return Unreachable(f"Redis at {place} is still loading its data", hint="try again in a moment")
-    if isinstance(err, TimedOut):
+    if isinstance(err, TimedOut) or str(err).startswith("Timeout"):
         return Unreachable(f"Redis is not answering at {place} (no reply in time)", hint=_HINT)
     if isinstance(err, Refused):
         return Unreachable(f"Redis is not answering at {place} ({_cause(err)})", hint=_HINT)
@@ -124,7 +128,7 @@ def _cause(err: Refused) -> str:
     """The operating system's words where there are some, else the client's."""
     source: BaseException | None = err
     while source is not None:
-        if isinstance(source, OSError) and source.strerror:
-            return source.strerror.lower()
+        if isinstance(source, OSError) and source.errno:
+            return os.strerror(source.errno).lower()
         source = source.__cause__ or source.__context__
     return str(err).rstrip(".").lower()

@@ -1,0 +1,94 @@
+"""Reaching Redis, and saying so when it cannot be reached."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable
+from liqcli.sandbox.process import free_port
+from liqcli.sandbox.valkey import Valkey
+from liqcli.store.connection import masked, open_redis
+
+
+async def test_nobody_there() -> None:
+    """A refused connection is one line, a hint and exit code 4, at once; the password is not in it."""
+    port = free_port()
+    started = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        await open_redis(f"redis://bot:hunter2@127.0.0.1:{port}/3", timeout_s=1.0)
+    assert time.monotonic() - started < 0.5
+    assert caught.value.message == f"Redis is not answering at redis://127.0.0.1:{port}/3 (connection refused)"
+    assert "--redis URL" in caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+async def test_no_socket(tmp_path: Path) -> None:
+    """A missing socket file is named."""
+    with pytest.raises(Unreachable, match="no such file"):
+        await open_redis(f"unix://{tmp_path}/none.sock", timeout_s=1.0)
+
+
+async def test_a_port_that_never_answers() -> None:
+    """A listener that says nothing costs one deadline."""
+    server = await asyncio.start_server(lambda *_: asyncio.sleep(30), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match="no reply in time"):
+        await open_redis(f"redis://127.0.0.1:{port}", timeout_s=0.3)
+    assert time.monotonic() - started < 0.9
+    server.close()
+
+
+async def test_a_server_that_is_not_redis() -> None:
+    """An HTTP server at the port is an error, not a crash."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(LiqError, match=f"127.0.0.1:{port}"):
+        await open_redis(f"redis://127.0.0.1:{port}", timeout_s=1.0)
+    server.close()
+
+
+async def test_a_wrong_password(valkey: Valkey, redis: Redis) -> None:
+    """A refused password is exit code 6 and is not repeated."""
+    await redis.config_set("requirepass", "right-one")
+    try:
+        for url in (valkey.url, f"{valkey.url}?password=wrong-one"):
+            with pytest.raises(SecretError) as caught:
+                await open_redis(url, timeout_s=1.0)
+            assert "wrong-one" not in caught.value.message + caught.value.hint
+    finally:
+        await redis.config_set("requirepass", "")
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://localhost/x:y", "redis://h:port"])
+async def test_a_url_that_is_none(url: str) -> None:
+    """What cannot be a Redis URL is a configuration error."""
+    with pytest.raises((ConfigError, Unreachable)):
+        await open_redis(url, timeout_s=0.5)
+
+
+async def test_more_tasks_than_connections(redis: Redis) -> None:
+    """Five hundred commands at once wait their turn instead of failing."""
+    assert len(await asyncio.gather(*(redis.incr("counter") for _ in range(500)))) == 500
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@host:6379/0?ssl=1", "redis://host:6379/0"),
+        ("unix:///tmp/x.sock?password=secret", "unix:///tmp/x.sock"),
+        ("rediss://:p@ss@host", "rediss://host"),
+    ],
+)
+def test_masking(url: str, shown: str) -> None:
+    """User, password and query never show."""
+    assert masked(url) == shown
