@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from liqcli.lag.glyphs import count, significant, span
+from liqcli.lag.glyphs import rounded, significant, span
 from liqcli.lag.instants import SECOND_US, day, stamp, time_of_day
 from liqcli.lag.model import Clock
 
@@ -80,7 +80,7 @@ def doubling_axis(label: str, low: int, high: int) -> Axis:
     """Powers of two from `low` to `high`, both powers of two themselves."""
     doublings = (high // low).bit_length() - 1
     every = 1 + doublings // 8
-    ticks = tuple(Tick(low << n, _slots(low << n)) for n in range(0, doublings + 1, every))
+    ticks = tuple(Tick(low << n, rounded(low << n)) for n in range(0, doublings + 1, every))
     return Axis(label, low / 1.3, high * 1.3, ticks, log=True)
 
 
@@ -129,7 +129,3 @@ def _time_axis_label(start_us: int, end_us: int, clock: Clock) -> str:
 def _round_step(step: float) -> float:
     power = 10.0 ** math.floor(math.log10(step))
     return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9)))
-
-
-def _slots(number: int) -> str:
-    return count(number) if number < 100_000 else abbreviated(number)

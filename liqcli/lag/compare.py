@@ -12,6 +12,7 @@ import numpy as np
 from liqcli.lag.contract import Document
 from liqcli.lag.glyphs import count, percent, short_count, span
 from liqcli.lag.model import Diagnosis, Statistics
+from liqcli.lag.report import Line, Role, table_lines, wrapped
 from liqcli.lag.tables import Table, cause_name
 
 DRAWS = 2_000
@@ -87,6 +88,15 @@ def comparison_table(comparison: Comparison) -> Table:
         ("verdict", f"{before.level}, {before.cause}", f"{after.level}, {after.cause}"),
     )
     return Table("Before and after", ("", "before", "after"), rows)
+
+
+def render_comparison(comparison: Comparison, *, width: int = 100) -> list[Line]:
+    """The comparison as terminal text, its outcome first."""
+    return [
+        *wrapped(f"{comparison.outcome.value.upper()}  {comparison.text}", width, role=Role.VERDICT),
+        Line(""),
+        *table_lines(comparison_table(comparison), width),
+    ]
 
 
 def _side(diagnosis: Diagnosis) -> Side:

@@ -14,9 +14,10 @@ from liqcli.lag.axes import (
     percent_axis,
     time_axis,
 )
-from liqcli.lag.glyphs import count, percent, rate, short_count, span
+from liqcli.lag.glyphs import count, percent, rate, rounded, short_count, span
 from liqcli.lag.instants import SECOND_US
 from liqcli.lag.model import DEFAULT_CAPACITY, NO_TIME, Cause, Diagnosis, Distribution, HistogramBin, Statistics
+from liqcli.lag.simulate import slots_for
 from liqcli.lag.tables import worst_incidents
 
 BARS_AT_LEAST, BARS_AT_MOST = 12, 240
@@ -185,14 +186,14 @@ def anatomy_figure(statistics: Statistics) -> Figure:
 def capacity_figure(diagnosis: Diagnosis, *, capacity: int = DEFAULT_CAPACITY) -> Figure:
     """What would still have been lost with a bigger buffer that starts each incident empty."""
     statistics = diagnosis.statistics
-    slots = slots_of(capacity)
+    slots = slots_for(capacity)
     points = capacity_losses(statistics, slots)
     total = sum(incident.lost for incident in statistics.incidents)
     rules = [Rule(slots, f"assumed now: {count(slots)}")]
     wanted = diagnosis.recommend.capacity
-    if wanted is not None and slots_of(wanted) != slots:
-        rules.append(Rule(slots_of(wanted), f"recommended: {count(slots_of(wanted))}"))
-        points = points if points[-1][0] >= slots_of(wanted) else [*points, (slots_of(wanted), 0)]
+    if wanted is not None and slots_for(wanted) != slots:
+        rules.append(Rule(slots_for(wanted), f"recommended: {count(slots_for(wanted))}"))
+        points = points if points[-1][0] >= slots_for(wanted) else [*points, (slots_for(wanted), 0)]
     return Figure(
         "capacity-against-loss",
         "Buffer size against loss",
@@ -225,11 +226,6 @@ def cumulative_figure(statistics: Statistics) -> Figure:
     )
 
 
-def slots_of(capacity: int) -> int:
-    """What tokio allocates: the next power of two."""
-    return 1 << max(0, capacity - 1).bit_length()
-
-
 def capacity_losses(statistics: Statistics, slots: int) -> list[tuple[int, int]]:
     """(slots, events still lost) at each doubling until nothing is: an incident shrinks by what the buffer grows."""
     points: list[tuple[int, int]] = []
@@ -251,9 +247,9 @@ def tallest_points(points: Sequence[tuple[int, int]], axis: Axis) -> list[tuple[
 
 
 def _bin_ticks(parts: Sequence[HistogramBin]) -> tuple[Tick, ...]:
-    edges = [(place, part.low) for place, part in enumerate(parts)] + [(len(parts), parts[-1].high + 1)]
-    decades = [(place, low) for place, low in edges if low == 10 ** (len(str(low)) - 1)]
-    return tuple(Tick(place, abbreviated(low)) for place, low in (decades if len(parts) > 4 else edges))
+    edges = [part.low for part in parts] + [parts[-1].high + 1]
+    every = 1 + len(parts) // 9
+    return tuple(Tick(place, rounded(edges[place])) for place in range(0, len(edges), every))
 
 
 def _loss_points(statistics: Statistics) -> tuple[list[int], list[int]]:

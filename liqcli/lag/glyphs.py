@@ -49,6 +49,14 @@ def short_count(number: float) -> str:
     return count(number) if abs(number) >= 100 or float(number).is_integer() else significant(number)
 
 
+def rounded(number: float) -> str:
+    """Exact below 100,000, then three digits and a letter: 32,768, 131k, 2.1M, 3.33G."""
+    for unit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if abs(number) >= unit:
+            return f"{significant(number / (1e3 if letter == 'k' else unit))}{letter}"
+    return count(number)
+
+
 def rate(per_second: float) -> str:
     """Events a second: 6.33 million/s."""
     return f"{short_count(per_second)}/s"

@@ -55,19 +55,19 @@ def _verdict(diagnosis: Diagnosis) -> str:
     verdict = diagnosis.verdict
     return (
         f'<section class="verdict {verdict.level.value}">\n'
-        f"<strong>{verdict.level.value.upper()}: {tables.cause_name(verdict.cause)}</strong>\n"
-        f"<p>{_shown(verdict.text)} {tables.buffer_sentence(verdict)}</p>\n{_list(verdict.evidence)}\n</section>"
+        f"<strong>{verdict.level.value.upper()}: {escape(tables.headline(verdict))}</strong>\n"
+        f"<p>{_shown(tables.sentence(verdict.text))}</p>\n{_list(verdict.evidence)}\n</section>"
     )
 
 
 def _what_if(what_if: WhatIf | None) -> Iterator[str]:
     if what_if is not None:
-        yield from _section("What if", f"<p>{_shown(tables.change(what_if))} {_shown(what_if.text)}</p>")
+        yield from _section("What if", f"<p>{_shown(tables.replayed(what_if))}</p>")
 
 
 def _advice(advice: Iterable[Advice]) -> str:
     items = "\n".join(
-        f"<li>{_shown(item.action)} <small>({_shown(item.confidence)} confidence)</small>"
+        f"<li>{_shown(tables.capitalised(item.action))} <small>({_shown(item.confidence)} confidence)</small>"
         f"<p>{_shown(tables.reason(item))}</p></li>"
         for item in advice
     )
@@ -110,4 +110,4 @@ def _section(title: str, content: str) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    return escape(safe(text, limit=2_000))
+    return escape(safe(text, limit=tables.LONGEST_TEXT))

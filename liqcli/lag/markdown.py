@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from liqcli.lag import tables
-from liqcli.lag.model import Diagnosis
+from liqcli.lag.compare import Comparison, comparison_table
+from liqcli.lag.model import Advice, Diagnosis
 from liqcli.text import safe
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&]|(?<=:)/)")
@@ -14,8 +15,8 @@ def render_markdown(diagnosis: Diagnosis) -> str:
     """The whole report; text from the log cannot make links, tags or table cells of its own."""
     statistics, verdict = diagnosis.statistics, diagnosis.verdict
     blocks = [
-        f"## {verdict.level.value.upper()}: {tables.cause_name(verdict.cause)}",
-        f"{_shown(verdict.text)} {tables.buffer_sentence(verdict)}",
+        f"## {verdict.level.value.upper()}: {_shown(tables.headline(verdict))}",
+        _shown(tables.sentence(verdict.text)),
         _list(verdict.evidence),
         _list([*tables.source_lines(statistics), *statistics.inputs.notes]),
         *_what_if(diagnosis),
@@ -31,15 +32,16 @@ def render_markdown(diagnosis: Diagnosis) -> str:
 
 def _what_if(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.what_if is not None:
-        text = f"{_shown(tables.change(diagnosis.what_if))} {_shown(diagnosis.what_if.text)}"
-        yield from _section("What if", text)
+        yield from _section("What if", _shown(tables.replayed(diagnosis.what_if)))
 
 
 def _advice(diagnosis: Diagnosis) -> str:
-    return "\n".join(
-        f"{number}. **{_shown(item.action)}** ({_shown(item.confidence)} confidence). {_shown(tables.reason(item))}"
-        for number, item in enumerate(diagnosis.advice, start=1)
-    )
+    return "\n".join(f"{number}. {_item(advice)}" for number, advice in enumerate(diagnosis.advice, start=1))
+
+
+def _item(advice: Advice) -> str:
+    action, reason = _shown(tables.capitalised(advice.action)), _shown(tables.reason(advice))
+    return f"**{action}** ({_shown(advice.confidence)} confidence). {reason}"
 
 
 def _titled(table: tables.Table) -> Iterator[str]:
@@ -67,4 +69,12 @@ def _section(title: str, content: str) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    return SPECIAL.sub(r"\\\1", safe(text, limit=2_000))
+    return SPECIAL.sub(r"\\\1", safe(text, limit=tables.LONGEST_TEXT))
+
+
+def render_comparison_markdown(comparison: Comparison) -> str:
+    """The comparison of two logs, its outcome first."""
+    table = comparison_table(comparison)
+    return f"## {comparison.outcome.value.capitalize()}\n\n{_shown(comparison.text)}\n\n" + (
+        _table(table.header, table.rows, left=table.left) + "\n"
+    )

@@ -46,8 +46,8 @@ def render(diagnosis: Diagnosis, *, width: int = 100, show_skipped: bool = False
         _over_time(statistics, width),
         _anatomy(statistics, width),
         _sizes(statistics.distribution, width),
-        _table(tables.incident_table(statistics), width) if statistics.incident_count > 1 else [],
-        _table(tables.capacity_table(diagnosis), width) if diagnosis.capacities else [],
+        table_lines(tables.incident_table(statistics), width) if statistics.incident_count > 1 else [],
+        table_lines(tables.capacity_table(diagnosis), width) if diagnosis.capacities else [],
         _bullets("How the buffer was worked out", diagnosis.recommend.derivation, width),
         _bullets("What this log cannot tell", diagnosis.unknown, width),
         _skipped(statistics, width) if show_skipped else [],
@@ -58,24 +58,24 @@ def render(diagnosis: Diagnosis, *, width: int = 100, show_skipped: bool = False
 
 def _source(statistics: Statistics, width: int) -> Iterator[Line]:
     for text in tables.source_lines(statistics):
-        yield from _wrapped(text, width, role=Role.SOURCE)
+        yield from wrapped(text, width, role=Role.SOURCE)
     for note in statistics.inputs.notes:
-        yield from _wrapped(f"note: {safe(note)}", width, role=Role.NOTE)
+        yield from wrapped(f"note: {safe(note)}", width, role=Role.NOTE)
 
 
 def _verdict(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     verdict = diagnosis.verdict
-    yield Line(f"VERDICT  {verdict.level.value.upper()}  {tables.cause_name(verdict.cause)}", Role.VERDICT)
-    yield from _wrapped(f"{verdict.text} {tables.buffer_sentence(verdict)}", width, indent=2)
+    yield Line(f"VERDICT  {verdict.level.value.upper()}  {tables.headline(verdict)}", Role.VERDICT)
+    yield from wrapped(tables.sentence(verdict.text), width, indent=2)
     for evidence in verdict.evidence:
-        yield from _wrapped(evidence, width, indent=2, mark="- ", role=Role.NOTE)
+        yield from wrapped(evidence, width, indent=2, mark="- ", role=Role.NOTE)
 
 
 def _what_if(what_if: WhatIf | None, width: int) -> Iterator[Line]:
     if what_if is None:
         return
     yield Line("What if", Role.HEADING)
-    yield from _wrapped(f"{tables.change(what_if)} {what_if.text}", width, indent=2)
+    yield from wrapped(tables.replayed(what_if), width, indent=2)
 
 
 def _advice(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
@@ -83,14 +83,16 @@ def _advice(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
         return
     yield Line("Do first", Role.HEADING)
     for number, advice in enumerate(diagnosis.advice, start=1):
-        yield from _wrapped(f"{advice.action} ({advice.confidence} confidence)", width, indent=2, mark=f"{number}. ")
-        yield from _wrapped(tables.reason(advice), width, indent=5, role=Role.NOTE)
+        yield from wrapped(
+            f"{tables.capitalised(advice.action)} ({advice.confidence} confidence)", width, indent=2, mark=f"{number}. "
+        )
+        yield from wrapped(tables.reason(advice), width, indent=5, role=Role.NOTE)
 
 
 def _figures(diagnosis: Diagnosis, width: int) -> Iterator[Line]:
     yield Line("Measured", Role.HEADING)
     for name, value in tables.figures(diagnosis):
-        yield from _wrapped(value, width, indent=2, mark=f"{name:<{NAME_WIDTH}}")
+        yield from wrapped(value, width, indent=2, mark=f"{name:<{NAME_WIDTH}}")
 
 
 def _over_time(statistics: Statistics, width: int) -> Iterator[Line]:
@@ -100,10 +102,8 @@ def _over_time(statistics: Statistics, width: int) -> Iterator[Line]:
     cells, cell_s = _cells(series, width - 4)
     first_us, last_us = series.points[0].at_us, series.points[-1].at_us
     peak = max(cell for cell in cells if cell is not None)
-    yield Line(
-        f"Lost over time, one cell = {span(cell_s)}, tallest {short_count(peak)}, log scale, blank = no lag",
-        Role.HEADING,
-    )
+    title = f"Lost over time, one cell = {span(cell_s)}, tallest {short_count(peak)}, log scale, blank = no lag"
+    yield from wrapped(title, width, role=Role.HEADING)
     yield Line(f"  {sparkline(cells)}")
     left, right = (stamp(at_us, clock, step_us=SECOND_US) for at_us in (first_us, last_us))
     yield Line(f"  {left}{right:>{max(len(cells) - len(left), len(right) + 2)}}", Role.NOTE)
@@ -126,17 +126,11 @@ def _anatomy(statistics: Statistics, width: int) -> Iterator[Line]:
         return
     duration_us = int(rows.at_us[-1] - rows.at_us[0])
     cells = _anatomy_cells(rows, min(width - 4, duration_us + 1))
-    cell = span((duration_us + 1) / len(cells) / 1e6)
-    began = stamp(int(rows.at_us[0]), statistics.inputs.clock)
-    yield Line(f"Anatomy of the worst run, from {began}, one cell = {cell}, log scale", Role.HEADING)
+    cell, began = span((duration_us + 1) / len(cells) / 1e6), stamp(int(rows.at_us[0]), statistics.inputs.clock)
+    yield Line(f"Worst run from {began}, one cell = {cell}, log scale", Role.HEADING)
     yield Line(f"  {sparkline(cells)}")
-    yield Line(
-        f"  {count(int(rows.lost[0]))} in the first line{span(duration_us / 1e6):>{_rest(rows, len(cells))}}", Role.NOTE
-    )
-
-
-def _rest(rows: LagChunk, cells: int) -> int:
-    return max(12, cells - len(f"{count(int(rows.lost[0]))} in the first line"))
+    left, right = f"{count(int(rows.lost[0]))} in the first line", span(duration_us / 1e6)
+    yield Line(f"  {left}{right:>{max(len(cells) - len(left), len(right) + 2)}}", Role.NOTE)
 
 
 def _anatomy_cells(rows: LagChunk, most: int) -> list[float | None]:
@@ -161,7 +155,8 @@ def _sizes(distribution: Distribution | None, width: int) -> Iterator[Line]:
         yield Line(f"  {row.label:<14}{left}     {right}".rstrip())
 
 
-def _table(table: tables.Table, width: int) -> Iterator[Line]:
+def table_lines(table: tables.Table, width: int) -> Iterator[Line]:
+    """A table under its title; columns that may go are left out where it is too wide."""
     header, rows = _fitting(table, width - 2)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     yield Line(table.title, Role.HEADING)
@@ -172,12 +167,12 @@ def _table(table: tables.Table, width: int) -> Iterator[Line]:
         )
         yield Line(f"  {'  '.join(cells)}".rstrip(), Role.NOTE if row is header else Role.PLAIN)
     if table.note:
-        yield from _wrapped(table.note, width, indent=2, role=Role.NOTE)
+        yield from wrapped(table.note, width, indent=2, role=Role.NOTE)
 
 
 def _fitting(table: tables.Table, width: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     kept = list(range(len(table.header)))
-    for name in ("", *table.droppable):
+    for name in (None, *table.droppable):
         kept = [place for place in kept if table.header[place] != name]
         rows = [tuple(row[place] for place in kept) for row in (table.header, *table.rows)]
         if sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2 <= width:
@@ -189,23 +184,23 @@ def _bullets(title: str, texts: Iterable[str], width: int) -> Iterator[Line]:
     for number, text in enumerate(texts):
         if number == 0:
             yield Line(title, Role.HEADING)
-        yield from _wrapped(text, width, indent=2, mark="- ")
+        yield from wrapped(text, width, indent=2, mark="- ")
 
 
 def _skipped(statistics: Statistics, width: int) -> Iterator[Line]:
     inputs = statistics.inputs
     yield Line(f"Skipped lines ({count(inputs.skipped_lines)})", Role.HEADING)
-    yield from _wrapped(f"format: {safe(inputs.why)}", width, indent=2)
+    yield from wrapped(f"format: {safe(inputs.why)}", width, indent=2)
     for reason, number in inputs.skip_reasons.items():
-        yield from _wrapped(f"{count(number)} {safe(reason)}", width, indent=2)
+        yield from wrapped(f"{count(number)} {safe(reason)}", width, indent=2)
     for skip in inputs.skipped:
         place = safe(skip.file) + ("" if skip.line is None else f":{skip.line}")
-        yield from _wrapped(f"{place}: {safe(skip.reason)}: {safe(skip.text)}", width, indent=4, role=Role.NOTE)
+        yield from wrapped(f"{place}: {safe(skip.reason)}: {safe(skip.text)}", width, indent=4, role=Role.NOTE)
 
 
 def _next(statistics: Statistics, width: int) -> Iterator[Line]:
     skipped = "--show-skipped · " if statistics.inputs.skipped_lines else ""
-    yield from _wrapped(
+    yield from wrapped(
         f"Next: {skipped}--charts DIR · --html FILE · --json · --csv FILE · --what-if capacity=8192 · "
         "--fail-on high for CI",
         width,
@@ -213,7 +208,9 @@ def _next(statistics: Statistics, width: int) -> Iterator[Line]:
     )
 
 
-def _wrapped(text: str, width: int, *, indent: int = 0, mark: str = "", role: Role = Role.PLAIN) -> Iterator[Line]:
+def wrapped(text: str, width: int, *, indent: int = 0, mark: str = "", role: Role = Role.PLAIN) -> Iterator[Line]:
+    """Text broken at spaces; what follows the first line stands under the text, not under its mark."""
+    text = safe(text, limit=tables.LONGEST_TEXT)
     first, rest = " " * indent + mark, " " * (indent + len(mark))
     for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False):
         yield Line(line, role)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from liqcli.lag.glyphs import count, percent, plural, rate, short_count, size, span
+from liqcli.lag.glyphs import count, percent, plural, rate, rounded, short_count, size, span
 from liqcli.lag.instants import MINUTE_US, day, period, stamp, time_of_day
 from liqcli.lag.model import (
     CHANNELS,
@@ -12,9 +12,9 @@ from liqcli.lag.model import (
     Clock,
     Diagnosis,
     Distribution,
-    HistogramBin,
     Incident,
     InputSummary,
+    Level,
     Receiver,
     Statistics,
     Verdict,
@@ -24,7 +24,9 @@ from liqcli.text import safe
 
 INCIDENTS_SHOWN = 5
 FILES_SHOWN = 3
+SIZE_ROWS = 8
 NOT_KNOWN = "-"
+LONGEST_TEXT = 2_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True)
 class SizeRow:
-    """Lag lines of one decade of N, and what they lost."""
+    """Lag lines of one range of N, and what they lost."""
 
     label: str
     lines: int
@@ -56,14 +58,29 @@ def cause_name(cause: Cause) -> str:
 def source_lines(statistics: Statistics) -> list[str]:
     """Which files, how they were understood, and the time they span."""
     inputs = statistics.inputs
-    return [_files(inputs), _understood(inputs), period(statistics.start_us, statistics.end_us, inputs.clock)]
+    lines = [_files(inputs), _understood(inputs)]
+    if statistics.totals.lag_lines or statistics.totals.closed_lines:
+        lines.append(period(statistics.start_us, statistics.end_us, inputs.clock))
+    return lines
 
 
-def buffer_sentence(verdict: Verdict) -> str:
-    """Whether a bigger buffer is worth a thought."""
+def headline(verdict: Verdict) -> str:
+    """The cause, and whether a bigger buffer is worth a thought."""
+    if verdict.level is Level.NONE:
+        return "no lag"
     if verdict.buffer_can_help is None:
-        return "Whether a bigger buffer would help, this log does not tell."
-    return f"A bigger buffer {'can' if verdict.buffer_can_help else 'cannot'} help."
+        return cause_name(verdict.cause)
+    return f"{cause_name(verdict.cause)} · a bigger buffer {'can' if verdict.buffer_can_help else 'cannot'} help"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    return capitalised(text) + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter large, as a line of its own begins."""
+    return text[:1].upper() + text[1:]
 
 
 def figures(diagnosis: Diagnosis) -> list[tuple[str, str]]:
@@ -81,13 +98,17 @@ def figures(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 
 
 def size_rows(distribution: Distribution) -> list[SizeRow]:
-    """Sizes by decade: 1-9, 10-99, ...; the decades between the smallest and the largest line, empty ones too."""
-    decades: dict[int, list[HistogramBin]] = {}
-    for part in distribution.histogram:
-        decades.setdefault(len(str(part.low)), []).append(part)
+    """The histogram in at most eight rows, from the smallest to the largest line, empty ones too."""
+    parts = distribution.histogram
+    step = -(-len(parts) // SIZE_ROWS)
+    groups = [parts[first : first + step] for first in range(0, len(parts), step)]
     return [
-        SizeRow(_decade(digits), sum(part.count for part in parts), sum(part.lost for part in parts))
-        for digits, parts in sorted(decades.items())
+        SizeRow(
+            f"{rounded(group[0].low)}-{rounded(group[-1].high)}",
+            sum(part.count for part in group),
+            sum(part.lost for part in group),
+        )
+        for group in groups
     ]
 
 
@@ -106,7 +127,7 @@ def incident_table(statistics: Statistics, *, shown: int = INCIDENTS_SHOWN) -> T
         ("began", "cause", "channel", "lasted", "lines", "lost", "first line", "producer", "stall"),
         rows,
         left=3,
-        note=f"{count(hidden)} more in --json and --csv" if hidden else "",
+        note=f"{count(hidden)} smaller ones are not shown; --csv and --json list up to 1,000" if hidden else "",
         droppable=("first line", "channel", "stall", "lines"),
     )
 
@@ -135,16 +156,15 @@ def capacity_table(diagnosis: Diagnosis) -> Table:
     )
 
 
-def change(what_if: WhatIf) -> str:
-    """What the replay of --what-if comes to."""
-    after = f"{count(what_if.lost_after)} lost in {plural(what_if.lines_after, 'lag line')}"
-    return f"{count(what_if.lost_before)} lost before, {after} after."
+def replayed(what_if: WhatIf) -> str:
+    """What the replay of --what-if comes to, beside what was lost."""
+    return f"As logged, {count(what_if.lost_before)} events were lost. {sentence(what_if.text)}"
 
 
 def reason(advice: Advice) -> str:
     """Why an advice is given and what shows it, as sentences; for liq's own logs also the setting to change."""
-    parts = [advice.because, advice.evidence, f"Setting: {advice.setting}" if advice.setting else ""]
-    return " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
+    parts = [advice.because, advice.evidence, f"setting: {advice.setting}" if advice.setting else ""]
+    return " ".join(sentence(part) for part in parts if part)
 
 
 def receiver_name(receiver: Receiver) -> str:
@@ -153,6 +173,8 @@ def receiver_name(receiver: Receiver) -> str:
 
 
 def _files(inputs: InputSummary) -> str:
+    if not inputs.files:
+        return "lag lines"
     names = [safe(name) for name in inputs.files[:FILES_SHOWN]]
     more = len(inputs.files) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
@@ -211,7 +233,7 @@ def _worst_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
         yield "worst", _worst(incident, statistics)
         if incident.producer_rate_hz is not None:
             low = incident.producer_rate_low_hz
-            least = "" if low is None else f" (at least {rate(low)})"
+            least = "" if low is None or rate(low) == rate(incident.producer_rate_hz) else f" (at least {rate(low)})"
             yield "producer", f"{rate(incident.producer_rate_hz)}{least}"
         if incident.stall_s is not None:
             yield "stall", f"the receiver was away for {span(incident.stall_s)} before the first line"
@@ -275,13 +297,3 @@ def _incident_row(incident: Incident, clock: Clock, *, dated: bool) -> tuple[str
 
 def _or_dash(value: float | None, shown: Callable[[float], str]) -> str:
     return NOT_KNOWN if value is None else shown(value)
-
-
-def _decade(digits: int) -> str:
-    if digits <= 3:
-        return f"{10 ** (digits - 1)}-{10**digits - 1}"
-    return f"{_power(digits - 1)}-{_power(digits)}"
-
-
-def _power(exponent: int) -> str:
-    return f"{10 ** (exponent % 3)}{' kMGTPE'[exponent // 3]}".replace(" ", "")

@@ -1,0 +1,193 @@
+"""`liq diagnose`: why an event channel lags, from its log."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liqcli.cli import options
+from liqcli.cli.diagnosis_output import Layout, print_comparison, print_diagnosis, write_files
+from liqcli.errors import UsageError
+from liqcli.lag.model import DEFAULT_CAPACITY, Diagnosis, Level
+
+app = typer.Typer(help="Why an event channel lags: the cause, and what would help.", no_args_is_help=True)
+
+FOUND = 10
+WISHES = ("capacity", "handler_ms")
+LEVELS = [level.value for level in Level if level is not Level.NONE]
+_FILES = "Files to write"
+_READING = "Reading"
+_KNOWN = "Known beside the log"
+
+
+@app.callback()
+def diagnose() -> None:
+    """Explain why an event channel lags."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The other world of --what-if."""
+
+    capacity: int | None
+    handler_ms: float | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a log beside the log itself."""
+
+    since: str | None
+    until: str | None
+    form: str | None
+    capacity: int | None
+    handler_ms: float | None
+    wish: Wish | None
+
+
+@app.command("lag", epilog="Example: liq diagnose lag bot.log --charts charts/ --fail-on high")
+def lag(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="Logs in any order, .gz and .zst too; - is stdin.")
+    ] = None,
+    *,
+    as_json: options.Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Incidents as CSV; every table when it is a folder.", rich_help_panel=_FILES)
+    ] = None,
+    charts: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Charts as PNG and SVG.", rich_help_panel=_FILES)
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="One page that needs nothing else.", rich_help_panel=_FILES)
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From: ISO time, 14:39, or -15m.", rich_help_panel=_READING)] = None,
+    until: Annotated[str | None, typer.Option(help="Up to: as --since.", rich_help_panel=_READING)] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Force a format instead of detecting it.", rich_help_panel=_READING)
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Diagnose again as the log grows.", rich_help_panel=_READING)
+    ] = False,
+    show_skipped: Annotated[
+        bool, typer.Option("--show-skipped", help="Also what could not be read, and why.", rich_help_panel=_READING)
+    ] = False,
+    capacity: Annotated[
+        int | None, typer.Option(help="The channel's capacity; artemis' 512 is assumed.", rich_help_panel=_KNOWN)
+    ] = None,
+    handler_ms: Annotated[
+        float | None, typer.Option(help="Time the handler takes for one event.", rich_help_panel=_KNOWN)
+    ] = None,
+    what_if: Annotated[
+        str | None,
+        typer.Option(metavar="capacity=8192,handler_ms=2", help="Replay the arrivals so.", rich_help_panel=_KNOWN),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="BEFORE AFTER", help="Two logs: what a change has changed.", rich_help_panel=_KNOWN),
+    ] = None,
+    fail_on: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help=f"Exit with {FOUND} from this level on: {', '.join(LEVELS)}.")
+    ] = None,
+) -> None:
+    """Say what lost the events of a tokio broadcast channel, and what would help."""
+    threshold = _level(fail_on)
+    question = Question(since, until, form, capacity, handler_ms, None if what_if is None else wish_of(what_if))
+    layout = Layout(as_json=as_json, markdown=markdown, show_skipped=show_skipped)
+    _check_choice(files, compare, follow=follow, as_json=as_json, markdown=markdown)
+    if compare is not None:
+        before, after = (answer([name], question) for name in compare)
+        print_comparison(before, after, layout)
+    else:
+        after = answer(files or [], question)
+        write_files(after, csv=csv, charts=charts, html=html, capacity=capacity)
+        print_diagnosis(after, layout)
+    if threshold is not None and _rank(after.verdict.level) >= _rank(threshold):
+        raise typer.Exit(FOUND)
+
+
+def answer(names: Sequence[str], question: Question) -> Diagnosis:
+    """Read the logs, measure, and conclude."""
+    from liqcli.lag.advise import diagnose as conclude
+    from liqcli.lag.measure import measure_lag
+
+    statistics = measure_lag(
+        names,
+        form=question.form,
+        since=question.since,
+        until=question.until,
+        capacity=question.capacity or DEFAULT_CAPACITY,
+    )
+    diagnosis = conclude(statistics, capacity=question.capacity, handler_ms=question.handler_ms)
+    if question.wish is None:
+        return diagnosis
+    from liqcli.lag.whatif import what_if
+
+    replay = what_if(
+        statistics,
+        capacity=question.wish.capacity,
+        handler_ms=question.wish.handler_ms,
+        current_capacity=question.capacity,
+        current_handler_ms=question.handler_ms,
+    )
+    return replace(diagnosis, what_if=replay)
+
+
+def wish_of(text: str) -> Wish:
+    """`capacity=8192,handler_ms=2` as numbers; a name it does not know is answered with the nearest one."""
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name not in WISHES:
+            raise UsageError(f'--what-if does not know "{name}"', hint=_wish_hint(name))
+        values[name] = _positive(name, value)
+    capacity = values.get("capacity")
+    return Wish(capacity=None if capacity is None else int(capacity), handler_ms=values.get("handler_ms"))
+
+
+def _positive(name: str, value: str) -> float:
+    hint = "write it as capacity=8192,handler_ms=2"
+    try:
+        number = float(value)
+    except ValueError:
+        raise UsageError(f'--what-if {name} is not a number: "{value}"', hint=hint) from None
+    if not 0 < number < math.inf or (name == "capacity" and number != int(number)):
+        raise UsageError(f"--what-if {name} must be above zero{', and whole' if name == 'capacity' else ''}", hint=hint)
+    return number
+
+
+def _wish_hint(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, WISHES, n=1)
+    known = "write it as capacity=8192,handler_ms=2"
+    return f"did you mean {close[0]}? {known}" if close else known
+
+
+def _check_choice(
+    files: list[str] | None, compare: tuple[str, str] | None, *, follow: bool, as_json: bool, markdown: bool
+) -> None:
+    if compare is not None and files:
+        raise UsageError("--compare takes its two logs itself", hint="liq diagnose lag --compare BEFORE AFTER")
+    if compare is None and not files:
+        raise UsageError("no log is named", hint="liq diagnose lag FILE..., or: BOT 2>&1 | liq diagnose lag -")
+    if as_json and markdown:
+        raise UsageError("--json and --markdown are two forms of one answer", hint="choose one")
+    if follow and (compare is not None or as_json or markdown):
+        raise UsageError("--follow redraws the terminal report only", hint="leave --json, --markdown or --compare away")
+
+
+def _level(name: str | None) -> Level | None:
+    if name is None:
+        return None
+    if name.lower() not in LEVELS:
+        raise UsageError(f'--fail-on does not know "{name}"', hint=f"levels: {', '.join(LEVELS)}")
+    return Level(name.lower())
+
+
+def _rank(level: Level) -> int:
+    return list(Level).index(level)
