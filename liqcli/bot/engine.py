@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, TypeGuard
 
@@ -112,11 +113,12 @@ class Engine:
         return min(healthy, key=lambda reading: reading.health_factor, default=None)
 
     def _stages(self, collector: Collector, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        acting = [] if self.executor is None else [self._repeat(partial(self._act, self.executor))]
         return [
             collector.run(every_s=self.settings.rpc.poll_interval_s, stop=stop, warn=self._warn),
             self._repeat(self._route),
-            self._repeat(self._act),
             *(self._sweep(tier, stop) for tier in Tier),
+            *acting,
         ]
 
     async def _discover(self, first_block: int) -> int:
@@ -210,7 +212,8 @@ class Engine:
     async def _wait_for_work(self) -> None:
         self._work.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._work.wait(), _IDLE_S)
+            async with asyncio.timeout(_IDLE_S):
+                await self._work.wait()
 
     async def _stale(self, claims: Sequence[Claim]) -> list[Address]:
         """Whom to read: events always, sweeps only where the shared cache has nothing fresh."""
@@ -244,12 +247,11 @@ class Engine:
             self._acting.add(reading.borrower)
             await self.actions.put(_Action(decision, reading, arrived_at))
 
-    async def _act(self) -> None:
+    async def _act(self, executor: Executor) -> None:
         """Send one liquidation; its receipt is awaited beside the next ones."""
-        assert self.executor is not None
         (action,) = await self.actions.take(1)
         try:
-            tx_hash = await self.executor.send(action.plan)
+            tx_hash = await executor.send(action.plan)
         except Reverted as err:
             self._skip(action.reading, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
             self._finish(action)
@@ -259,7 +261,7 @@ class Engine:
             self.tally.sent += 1
             self.tally.event_to_send.since(action.arrived_at)
             self._tell(Note("sent", tx_hash, action.reading, action.plan))
-            settling = self._tasks.create_task(self._settle(self.executor, action, tx_hash))
+            settling = self._tasks.create_task(self._settle(executor, action, tx_hash))
             self._settling.add(settling)
             settling.add_done_callback(self._settling.discard)
 

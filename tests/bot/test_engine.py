@@ -1,0 +1,205 @@
+"""The whole bot on the real contracts and the real Redis-compatible server."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import stamina
+
+from liqcli.bot.engine import Engine
+from liqcli.bot.execute import Executor
+from liqcli.chain.market import open_market
+from liqcli.chain.rpc import Rpc
+from liqcli.config import load_settings
+from liqcli.errors import Reverted, Unreachable
+from liqcli.model import WAD, EventKind, Tier
+from liqcli.sandbox import calls
+from liqcli.sandbox.transactions import send_all
+from liqcli.store.cache import HealthCache
+from liqcli.store.queue import BorrowerQueue, Entry
+from liqcli.wallet.keys import Key
+
+NAMESPACE = "liq:999:engine-test:v1"
+FAST = {"rpc": {"poll_interval_s": 0.02}, "tiers": {"critical": {"interval_s": 0.2}}, "workers": 2}
+
+
+class RecordingRpc(Rpc):
+    """The real client, which also keeps the names of the methods it sent."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.methods: list[str] = []
+
+    async def call(self, method, *params):
+        self.methods.append(method)
+        return await super().call(method, *params)
+
+    async def batch(self, calls):
+        self.methods += [method for method, _ in calls]
+        return await super().batch(calls)
+
+
+@asynccontextmanager
+async def bot(world, redis, *, live, notes=None, **settings):
+    """An engine over the sandbox's market, running until the block ends, then drained."""
+    async with RecordingRpc(world.facts.rpc_url) as rpc:
+        market = await open_market(rpc, name="engine-test", provider=world.facts.provider, chain_id=999)
+        engine = Engine(
+            market=market,
+            queue=BorrowerQueue(redis, namespace=NAMESPACE),
+            cache=HealthCache(redis, namespace=NAMESPACE),
+            settings=load_settings({**FAST, **settings}),
+            executor=Executor(market, Key(world.facts.liquidator_key)) if live else None,
+            tell=(lambda _: None) if notes is None else notes.append,
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(engine.run(stop, first_block=0))
+        try:
+            await until(lambda: engine.is_ready or running.done())
+            yield engine
+        finally:
+            stop.set()
+            await running
+
+
+async def until(condition, timeout_s=10.0):
+    """Wait for a fact that the bot brings about."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@stamina.retry(on=Reverted, attempts=5, wait_initial=0.01)
+async def account_health(world, borrower):
+    """The pool's own word, by a plain eth_call.
+
+    While a block is being mined, anvil runs a call with the old block's time on the new block's state: it then panics.
+    """
+    data = "0xbf92857c" + borrower[2:].rjust(64, "0")
+    answer = await world.rpc.call("eth_call", {"to": world.facts.pool, "data": data}, "latest")
+    return int(answer[2 + 5 * 64 :], 16)
+
+
+async def liquidatable(world):
+    """Who is below one by the pool's own word."""
+    plans = [plan.borrower for plan in world.plans]
+    return {borrower for borrower in plans if await account_health(world, borrower) < WAD}
+
+
+async def crash(world, percent):
+    """All volatile assets lose so many per cent at once."""
+    assets = [asset for asset in world.deployment.assets if asset.listing.volatility]
+    moves = [
+        calls.set_price(world.deployment.deployer, asset, asset.listing.price * (100 - percent) // 100)
+        for asset in assets
+    ]
+    await send_all(world.rpc, moves)
+
+
+async def test_whoever_falls_below_one_in_a_crash_is_liquidated(chain, redis):
+    """After prices fall, real liquidationCalls bring every profitable borrower back above one."""
+    notes = []
+    async with bot(chain, redis, live=True, notes=notes) as engine:
+        await crash(chain, 12)
+        fallen = await liquidatable(chain)
+        assert len(fallen) >= 3
+        await until(lambda: engine.tally.won >= len(fallen) - engine.tally.skipped.total(), 30)
+    won = [note for note in notes if note.kind == "won"]
+    assert {note.plan.borrower for note in won} & fallen
+    assert engine.tally.profit_base == sum(note.receipt.profit_base for note in won) > 0
+    assert (engine.tally.failed, engine.tally.lost) == (0, 0)
+    left = await liquidatable(chain)
+    assert len(left) < len(fallen)
+
+
+async def test_a_receipt_pays_what_the_plan_expected(chain, redis):
+    """With no price moving in between, the collateral received and the debt covered are the plan's to a millionth."""
+    notes = []
+    async with bot(chain, redis, live=True, notes=notes) as engine:
+        await until(lambda: engine.tally.won >= 1)
+    for note in (note for note in notes if note.kind == "won"):
+        assert note.receipt.collateral_received == pytest.approx(note.plan.expected_collateral, rel=1e-6)
+        assert note.receipt.debt_covered == pytest.approx(note.plan.debt_to_cover, rel=1e-6)
+
+
+async def test_a_dry_run_plans_and_sends_nothing(chain, redis):
+    """In dry run there is no executor, and not one eth_send* leaves."""
+    async with bot(chain, redis, live=False) as engine:
+        await crash(chain, 12)
+        await until(lambda: engine.tally.planned >= 3)
+        assert engine.executor is None
+        methods = set(engine.market.rpc.methods)
+    assert not {method for method in methods if method.startswith("eth_send")}
+    assert engine.tally.sent == 0
+
+
+async def test_a_new_borrower_is_watched_from_its_own_events(chain, redis):
+    """Somebody who borrows after the start is read because of the Borrow log."""
+    stranger = "0x" + "77" * 20
+    usdc, whype = chain.deployment.asset("USDC"), chain.deployment.asset("WHYPE")
+    await chain.rpc.call("anvil_setBalance", stranger, hex(10**20))
+    async with bot(chain, redis, live=False) as engine:
+        assert stranger not in engine.watchlist
+        pool = chain.facts.pool
+        await send_all(chain.rpc, [calls.mint(stranger, whype, 10**21), calls.approve(stranger, whype, pool)])
+        await send_all(chain.rpc, [calls.supply(stranger, pool, whype, 10**21, stranger)])
+        await send_all(chain.rpc, [calls.borrow(stranger, pool, usdc, 10**9)])
+        await until(lambda: engine.watchlist.reading(stranger) is not None)
+        assert engine.watchlist.reading(stranger).health_factor == await account_health(chain, stranger)
+
+
+async def test_no_borrower_is_lost_behind_tiny_buffers(chain, redis):
+    """With channels of one slot the bot is slower, and applies every event all the same."""
+    async with bot(chain, redis, live=True, event_buffer_size=1, action_buffer_size=1, workers=1) as engine:
+        await crash(chain, 12)
+        fallen = await liquidatable(chain)
+        await until(lambda: engine.tally.won + engine.tally.skipped.total() >= len(fallen), 30)
+    assert engine.events.capacity == 1
+    assert engine.events.received == engine.tally.applied
+    assert engine.tally.lost == 0
+
+
+async def test_everybody_with_debt_is_in_exactly_one_tier(chain, redis):
+    """The first pass reads all borrowers, and each tier holds those its ceiling says."""
+    async with bot(chain, redis, live=False) as engine:
+        tiers = engine.by_tier()
+        below = await liquidatable(chain)
+        assert tiers.total() == len(engine.watchlist) > 0
+        assert tiers[Tier.CRITICAL] == len(below)
+
+
+async def test_a_queue_that_was_left_behind_is_worked_off(chain, redis):
+    """Entries that an earlier process left in Redis are claimed by the next one."""
+    queue = BorrowerQueue(redis, namespace=NAMESPACE)
+    borrower = chain.plans[0].borrower
+    await queue.push([Entry(borrower, 0.5, Tier.SAFE, None, EventKind.SWEEP.value)])
+    async with bot(chain, redis, live=False), asyncio.timeout(5):
+        while await queue.show(borrower) is not None:
+            await asyncio.sleep(0.02)
+    assert (await queue.stats()).totals["done"] >= 1
+
+
+async def test_no_lease_is_left_after_a_drain(chain, redis):
+    """A bot that was told to stop gives every claim back."""
+    async with bot(chain, redis, live=True) as engine:
+        await crash(chain, 10)
+        await until(lambda: engine.tally.planned >= 1)
+    stats = await BorrowerQueue(redis, namespace=NAMESPACE).stats()
+    assert stats.leased == 0
+
+
+async def test_a_dead_node_at_the_start_is_unreachable(world):
+    """A bot that cannot read the market does not say READY."""
+    async with Rpc("http://127.0.0.1:9", timeout_s=1.0) as rpc:
+        with pytest.raises(Unreachable):
+            await open_market(rpc, name="x", provider=world.facts.provider, chain_id=999)
+
+
+async def test_a_failing_read_makes_the_borrower_unknown_not_healthy(chain, redis):
+    """When account data reverts for want of a price, borrowers turn unknown and stay in the critical tier."""
+    async with bot(chain, redis, live=False) as engine:
+        await chain.rpc.call("anvil_setCode", chain.deployment.oracle, "0xfe")
+        await chain.rpc.call("evm_mine")
+        await until(lambda: all(engine.watchlist.reading(borrower) is None for borrower in engine.watchlist), 20)
+        assert engine.by_tier()[Tier.CRITICAL] == len(engine.watchlist)
+        assert len(engine.watchlist) > 50
