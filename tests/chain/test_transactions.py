@@ -5,8 +5,8 @@ from eth_abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liqcli.chain import topics
 from liqcli.chain.abi import LIQUIDATION_CALL
-from liqcli.chain.logs import LIQUIDATION_CALL as LIQUIDATION_TOPIC
 from liqcli.chain.logs import decode_liquidation
 from liqcli.chain.transactions import encode_liquidation_call, receipt_of
 from liqcli.errors import Unreachable
@@ -36,8 +36,8 @@ def topic(address):
 def liquidation_log(covered, received, *, borrower=BORROWER):
     """The log a pool writes."""
     data = encode(["uint256", "uint256", "address", "bool"], [covered, received, LIQUIDATOR, False])
-    topics = [LIQUIDATION_TOPIC, topic(COLLATERAL), topic(DEBT), topic(borrower)]
-    return {"address": "0x" + "00" * 20, "topics": topics, "data": "0x" + data.hex()}
+    names = [topics.LIQUIDATION_CALL, topic(COLLATERAL), topic(DEBT), topic(borrower)]
+    return {"address": "0x" + "00" * 20, "topics": names, "data": "0x" + data.hex()}
 
 
 def receipt(*logs, status=1, gas=500_000, price=4):
