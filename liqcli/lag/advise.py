@@ -6,6 +6,7 @@ from dataclasses import replace
 from liqcli.lag.actions import advice_for
 from liqcli.lag.capacity import capacity_rows, recommend
 from liqcli.lag.cause import Finding, find_cause
+from liqcli.lag.grouping import regrouped
 from liqcli.lag.model import (
     DEFAULT_CAPACITY,
     Cause,
@@ -17,6 +18,7 @@ from liqcli.lag.model import (
     Verdict,
 )
 from liqcli.lag.rates import explained
+from liqcli.lag.receivers import without_twins
 from liqcli.lag.stream import measure_service, streams
 from liqcli.lag.words import rate_text, seconds_text
 
@@ -30,7 +32,6 @@ def diagnose(statistics: Statistics, *, capacity: int | None = None, handler_ms:
     (measured from the lines where they allow it). Raises UsageError for an impossible capacity.
     """
     found = findings(statistics, capacity=capacity, handler_ms=handler_ms)
-    incidents = tuple(_explained(incident, found) for incident in statistics.incidents)
     if not found:
         return Diagnosis(
             statistics,
@@ -41,6 +42,8 @@ def diagnose(statistics: Statistics, *, capacity: int | None = None, handler_ms:
             advice_for(statistics, None, NOTHING),
         )
     chief = found[0]
+    statistics = regrouped(statistics, chief)
+    incidents = tuple(_explained(incident, found) for incident in statistics.incidents)
     advised = NOTHING if statistics.closed else recommend(chief)
     own = [
         incident
@@ -48,7 +51,7 @@ def diagnose(statistics: Statistics, *, capacity: int | None = None, handler_ms:
         if incident.receiver == chief.stream.receiver and incident.channel is chief.stream.channel
     ]
     return Diagnosis(
-        statistics=_with_incidents(statistics, incidents),
+        statistics=replace(statistics, incidents=incidents),
         verdict=_closed(statistics) if statistics.closed else verdict(chief, advised),
         capacities=capacity_rows(chief, own, advised.capacity),
         recommend=advised,
@@ -61,7 +64,7 @@ def findings(statistics: Statistics, *, capacity: int | None, handler_ms: float 
     """One finding per receiver and channel, the greatest loss first."""
     return [
         find_cause(stream, measure_service(stream, handler_ms=handler_ms))
-        for stream in streams(statistics, capacity=capacity or DEFAULT_CAPACITY)
+        for stream in map(without_twins, streams(statistics, capacity=capacity or DEFAULT_CAPACITY))
     ]
 
 
@@ -70,10 +73,6 @@ def _explained(incident: Incident, found: Sequence[Finding]) -> Incident:
         if finding.stream.receiver == incident.receiver and finding.stream.channel is incident.channel:
             return explained(incident, finding)
     return incident
-
-
-def _with_incidents(statistics: Statistics, incidents: tuple[Incident, ...]) -> Statistics:
-    return replace(statistics, incidents=incidents)
 
 
 def verdict(finding: Finding, advised: Recommendation) -> Verdict:
@@ -168,6 +167,8 @@ def unknowns(found: Sequence[Finding], capacity: int | None) -> tuple[str, ...]:
             "which receiver printed which line: pairs of equal lines come from two receivers, so the total counts "
             "each loss twice"
         )
+    elif chief.interleaved:
+        said.append("which receiver printed which line: several print in turn, so rates are left out")
     elif chief.stream.receiver.span is None:
         said.append("how many receivers print: the line names the channel, never the receiver")
     said.append(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liqcli.lag.model import Cause
+from liqcli.lag.receivers import is_interleaved
 from liqcli.lag.stream import FEW, Episode, Service, Stream, episodes, is_block_locked
 from liqcli.lag.words import percent_text, rate_text, seconds_text
 
@@ -13,6 +14,9 @@ CHAIN_EVENTS_PER_SECOND = 10_000
 
 BLOCK_EVENTS = 30_000
 """More than one big block logs: 30 M gas, about 1,750 gas for a log of Aave's size."""
+
+LONGEST_ABSENCE_SECONDS = 100
+"""No handler stays away longer while a chain sends its most: a larger jump has another cause."""
 
 SPINNING_RATE = 30_000
 """Events a second that only a loop without a wait sends."""
@@ -30,15 +34,19 @@ class Finding:
     evidence: tuple[str, ...]
     rate_hz: float | None = None
     duty: float = 0.0
+    interleaved: bool = False
 
 
 def chase_rate(stream: Stream) -> float | None:
-    """Events a second while the receiver did nothing but print; None where too few were counted to tell."""
+    """Events a second while the receiver did nothing but print; None where too few were counted to tell.
+
+    Chases must be what the stream is made of: a few close lines among others are the chance pick of busy moments.
+    """
     chased = stream.lines > 1
     lines = int((stream.lines[chased] - 1).sum())
     tail = int((stream.lost[chased] - stream.head[chased]).sum())
     seconds = float((stream.end[chased] - stream.start[chased]).sum()) if stream.timed else 0.0
-    if lines == 0 or tail < 20 or tail < 4 * lines or seconds < 20 * stream.resolution_s:
+    if lines <= len(stream) or tail < max(20, 4 * lines) or seconds < 20 * stream.resolution_s:
         return None
     return tail / seconds
 
@@ -48,15 +56,16 @@ def find_cause(stream: Stream, service: Service) -> Finding:
     split = tuple(episodes(stream, service))
     duty = busy_share(stream, split)
     rate = chase_rate(stream)
+    interleaved = stream.timed and is_interleaved(stream, service)
     cause, confidence, evidence = (
         _untimed(stream)
-        or _spinning(stream, rate)
+        or _spinning(stream, rate, receivers=2 if interleaved else 1)
         or _grazing(stream, service, split)
         or _sustained(stream, service, split, duty)
         or _absent(stream, service, split)
         or _bursts(stream, service, split, duty)
     )
-    return Finding(stream, service, split, cause, confidence, evidence, rate, duty)
+    return Finding(stream, service, split, cause, confidence, evidence, rate, duty, interleaved)
 
 
 Reason = tuple[Cause, str, tuple[str, ...]]
@@ -80,7 +89,7 @@ def _untimed(stream: Stream) -> Reason | None:
     )
 
 
-def _spinning(stream: Stream, rate: float | None) -> Reason | None:
+def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason | None:
     """More events than blocks could have carried, in the time they came in."""
     largest_chase = int(stream.lost[stream.lines > 1].max(initial=0))
     if rate is not None and rate >= SPINNING_RATE and largest_chase > BLOCK_EVENTS:
@@ -93,8 +102,19 @@ def _spinning(stream: Stream, rate: float | None) -> Reason | None:
                 f"the chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s",
             ),
         )
+    largest = int(stream.head.max())
+    away = largest / CHAIN_EVENTS_PER_SECOND
+    if away > LONGEST_ABSENCE_SECONDS:
+        return (
+            Cause.SPINNING_PRODUCER,
+            "medium",
+            (
+                f"{largest:,} events in one jump",
+                f"at {rate_text(CHAIN_EVENTS_PER_SECOND)}, the most a chain sends, that takes {seconds_text(away)}",
+            ),
+        )
     excess, first, last = _greatest_excess(stream)
-    if excess <= BLOCK_EVENTS:
+    if excess <= BLOCK_EVENTS * receivers:
         return None
     lost, seconds = int(stream.lost[first + 1 : last + 1].sum()), float(stream.end[last] - stream.end[first])
     return (

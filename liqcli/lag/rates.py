@@ -6,20 +6,20 @@ import numpy as np
 
 from liqcli.lag.cause import SPINNING_RATE, Finding, chase_rate
 from liqcli.lag.model import Cause, Incident, Int64s
+from liqcli.lag.receivers import LEAST_JUMP
 from liqcli.lag.simulate import Seconds
 from liqcli.lag.stream import Service, Stream
 
 ENOUGH_GAPS = 8
 """Gaps between lines below which an average says too little."""
 
-LEAST_JUMP = 3.0
-"""Below this mean N the messages handled between two lines outnumber the lost ones, and nobody counted them."""
-
 
 def explained(incident: Incident, finding: Finding) -> Incident:
     """The incident with its cause, its rate (None where the log does not determine it) and the stall that follows."""
     part = within(finding.stream, incident)
-    rate = producer_rate(part, finding.service) if part is not None else None
+    rate = None
+    if part is not None and not finding.interleaved and not finding.stream.twins:
+        rate = producer_rate(part, finding.service, chased=finding.rate_hz is not None)
     stall = (incident.head + finding.stream.slots) / rate if rate and finding.cause in STALLED else None
     return replace(incident, cause=finding.cause, producer_rate_hz=rate, stall_s=stall)
 
@@ -44,16 +44,14 @@ def within(stream: Stream, incident: Incident) -> Stream | None:
     )
 
 
-def producer_rate(part: Stream, service: Service) -> float | None:
-    """Arrivals a second: counted while nothing was handled, else lost plus handled over busy gaps."""
-    chased = chase_rate(part)
-    if chased is not None:
-        return chased
+def producer_rate(part: Stream, service: Service, *, chased: bool) -> float | None:
+    """Arrivals a second: counted while nothing was handled (`chased`), else lost plus handled over busy gaps."""
     gaps, lost = part.gaps, part.lost[1:]
-    if len(gaps) == 0 or float(gaps.sum()) < 20 * part.resolution_s:
-        return None
-    if lost.sum() >= SPINNING_RATE * gaps.sum() and lost.mean() >= 1000:
+    counted = len(gaps) > 0 and float(gaps.sum()) >= 20 * part.resolution_s
+    if counted and lost.mean() >= 1000 and lost.sum() >= SPINNING_RATE * gaps.sum():
         return float(lost.sum() / gaps.sum())
+    if chased or not counted:
+        return chase_rate(part) if chased else None
     return _busy_rate(gaps, lost, part.slots, service)
 
 
@@ -62,7 +60,7 @@ def _busy_rate(gaps: Seconds, lost: Int64s, slots: int, service: Service) -> flo
     if service.source == "assumed" or busy.sum() < ENOUGH_GAPS:
         return None
     gap, jump = float(gaps[busy].mean()), float(lost[busy].mean())
-    if jump < LEAST_JUMP and service.source != "given":
+    if min(jump, service.jump) < LEAST_JUMP and service.source != "given":
         return None
     handled = gap / service.point
     return (jump + handled) / gap

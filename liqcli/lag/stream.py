@@ -4,7 +4,7 @@ Between two `Lagged` returns the buffer goes from full to full, so arrivals = N 
 numbers of the lines measure the handler and the producer although neither is in the log.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
     at = at[has_time] if timed else at
     start, end = runs.start_us[at], runs.end_us[at]
     begin = int(start[0]) if timed else 0
-    single = Stream(
+    return Stream(
         channel=list(Channel)[int(runs.channel[at[0]])],
         receiver=statistics.receivers[int(runs.receiver[at[0]])],
         start=(start - begin) / 1e6 if timed else np.empty(0),
@@ -120,7 +120,6 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         resolution_s=_resolution(start, end) if timed else 0.0,
         begin_us=begin,
     )
-    return without_twins(single) if timed else single
 
 
 def _resolution(start_us: Int64s, end_us: Int64s) -> float:
@@ -128,43 +127,6 @@ def _resolution(start_us: Int64s, end_us: Int64s) -> float:
         step for step in (1_000_000, 100_000, 10_000, 1_000) if not (start_us % step).any() | (end_us % step).any()
     ]
     return steps[0] / 1e6 if steps else 1e-6
-
-
-def without_twins(stream: Stream) -> Stream:
-    """Leave out the second of two large lines that two receivers print for the same loss.
-
-    Such pairs have N within 1 % and less than 2 ms between them, and no other large line near; heads that were
-    folded into one run show as two lines of equal halves. A stream mostly without pairs is left as it is.
-    """
-    large = np.flatnonzero(stream.lost >= FEW)
-    if len(large) == 0:
-        return stream
-    folded = (stream.lines == 2) & (stream.head >= FEW) & (np.abs(2 * stream.head - stream.lost) <= 0.02 * stream.head)
-    second = np.zeros(len(stream), dtype=np.bool_)
-    second[large[1:]] = _echoes(stream.start[large], stream.lost[large])
-    pairs = int(second.sum() + folded.sum())
-    if 2 * pairs < len(large) - int(second.sum()):
-        return stream
-    keep = ~second
-    return replace(
-        stream,
-        start=stream.start[keep],
-        end=stream.end[keep],
-        lost=np.where(folded, stream.head, stream.lost)[keep],
-        lines=np.where(folded, 1, stream.lines)[keep],
-        head=stream.head[keep],
-        twins=True,
-    )
-
-
-def _echoes(start: Seconds, lost: Int64s) -> NDArray[np.bool_]:
-    """For each large line but the first: whether it repeats the one before it, with no third one near."""
-    gaps = np.diff(start)
-    alike = (gaps < 0.002) & (np.abs(np.diff(lost)) <= np.maximum(1, 0.01 * lost[1:]))
-    before = np.concatenate([[True], gaps[:-1] > 0.02])
-    after = np.concatenate([gaps[1:] > 0.02, [True]])
-    echoes: NDArray[np.bool_] = alike & before & after
-    return echoes
 
 
 def measure_service(stream: Stream, *, handler_ms: float | None) -> Service:
