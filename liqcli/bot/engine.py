@@ -21,6 +21,7 @@ from liqcli.bot.risk import score, tier_of
 from liqcli.bot.tally import Tally
 from liqcli.bot.watchlist import Watchlist
 from liqcli.chain.market import Market
+from liqcli.chain.reserves import Unknown
 from liqcli.config import Settings
 from liqcli.errors import Reverted, Unreachable
 from liqcli.model import Address, Event, EventKind, Liquidation, Reading, Receipt, Tier
@@ -234,7 +235,12 @@ class Engine:
         """Plan a liquidation, or count why not; a borrower with one under way is left alone."""
         if reading.borrower in self._acting:
             return
-        snapshot, gas_price = await asyncio.gather(self.market.snapshot(reading.borrower), self.market.rpc.gas_price())
+        try:
+            snapshot = await self.market.snapshot(reading.borrower)
+        except Unknown as err:
+            self._skip(reading, err.reason, str(err))
+            return
+        gas_price = await self.market.rpc.gas_price()
         decision = best_liquidation(snapshot, min_profit_base=self.settings.limits.min_profit_base, gas_price=gas_price)
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)

@@ -32,6 +32,14 @@ _RESERVE_WORDS = 15
 _LONGEST_SYMBOL = 64
 
 
+class Unknown(Unreachable):
+    """The node answers, but what it says is not enough to know this borrower or market; `reason` is to count by."""
+
+    def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class ReserveTokens:
     """One reserve's place in the pool; `symbol` is the token's own text, untrusted."""
@@ -134,7 +142,7 @@ def decode_emode(version: Version, results: Sequence[bytes | None], *, price: in
 def required(result: bytes | None, what: str) -> bytes:
     """The answer to a read without which nothing is known."""
     if result is None:
-        raise Unreachable(f"the pool refused {what}", hint="is the pool paused or being upgraded? `liq doctor` tells")
+        raise Unknown(f"the market refused {what}", reason="read refused")
     return result
 
 

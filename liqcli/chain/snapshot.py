@@ -18,8 +18,15 @@ from liqcli.chain.abi import (
     words,
 )
 from liqcli.chain.aggregate import Aggregator, Answers, Read
-from liqcli.chain.reserves import ReserveTokens, decode_emode, decode_reserve, emode_price_source, emode_reads, required
-from liqcli.errors import LiqError, Unreachable
+from liqcli.chain.reserves import (
+    ReserveTokens,
+    Unknown,
+    decode_emode,
+    decode_reserve,
+    emode_price_source,
+    emode_reads,
+    required,
+)
 from liqcli.model import Address
 
 _TRIES = 4
@@ -54,16 +61,12 @@ class Contracts:
     reserves: tuple[ReserveTokens, ...]
 
 
-class Mismatch(LiqError):
-    """The pool's answer is not what our mathematics gives: an unknown fork, or a version read wrongly."""
-
-
-class NewReserve(Unreachable):
+class NewReserve(Unknown):
     """The position uses a reserve that was listed after the market was opened."""
 
 
 async def read_snapshot(aggregator: Aggregator, contracts: Contracts, borrower: Address) -> Snapshot:
-    """The borrower at the newest block; Mismatch when the pool disagrees, Unreachable when something stays unknown.
+    """The borrower at the newest block; Unknown when a price is missing or the pool's own account data disagrees.
 
     The e-mode and its price source are only known from an answer: it is asked again until it confirms them.
     """
@@ -77,7 +80,7 @@ async def read_snapshot(aggregator: Aggregator, contracts: Contracts, borrower: 
         if seen == (category, source):
             return _checked(_snapshot(contracts, borrower, parts, category))
         category, source = seen if seen[0] == category else (seen[0], None)
-    raise Unreachable(f"the e-mode of {borrower} changed with every block read", hint="it is read again later")
+    raise Unknown(f"the e-mode of {borrower} changed with every block read", reason="changing e-mode")
 
 
 def _account_reads(contracts: Contracts, borrower: Address) -> list[Read]:
@@ -171,7 +174,9 @@ def _snapshot(contracts: Contracts, borrower: Address, parts: _Parts, category: 
 def _position(borrower: Address, flags: int, category: int, rows: Mapping[int, Sequence[bytes | None]]) -> Position:
     collateral_ids = frozenset(number for number in range(flags.bit_length() // 2) if flags >> 2 * number + 1 & 1)
     if unlisted := collateral_ids - rows.keys():
-        raise NewReserve(f"{borrower} uses reserve {min(unlisted)}, listed after the market was opened")
+        raise NewReserve(
+            f"{borrower} uses reserve {min(unlisted)}, which the pool does not list", reason="unlisted reserve"
+        )
     collateral = {number: _number(row[2], "a collateral balance") for number, row in rows.items()}
     debt = {number: _number(row[3], "a debt balance") for number, row in rows.items()}
     return Position(borrower, _without_zeros(collateral), _without_zeros(debt), collateral_ids, category)
@@ -195,7 +200,7 @@ def _require_prices(position: Position, tokens: Mapping[int, ReserveTokens], res
     for number in tokens:
         if position.uses(number) and number not in reserves:
             asset = tokens[number].asset
-            raise Unreachable(f"the oracle has no price for {asset}, which {position.borrower} uses")
+            raise Unknown(f"the oracle has no price for {asset}, which {position.borrower} uses", reason="no price")
 
 
 def _checked(snapshot: Snapshot) -> Snapshot:
@@ -203,8 +208,9 @@ def _checked(snapshot: Snapshot) -> Snapshot:
     if ours == snapshot.account:
         return snapshot
     release = ".".join(map(str, snapshot.version))
-    raise Mismatch(
+    raise Unknown(
         f"the pool says {snapshot.account} of {snapshot.position.borrower}, the mathematics of {release} {ours}",
+        reason="the pool disagrees",
         hint="the market may be a fork with rules of its own: nothing is decided about this borrower",
     )
 

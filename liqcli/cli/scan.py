@@ -136,10 +136,14 @@ async def _answer(market: "Market", known: Sequence[str], wanted: Wanted, settin
 
 async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Settings, gas_price: int) -> Shown:
     from liqcli.bot.decide import Skip, best_liquidation
+    from liqcli.chain.reserves import Unknown
 
     if not reading.is_liquidatable:
         return Shown(reading, tier, None, "")
-    snapshot = await market.snapshot(reading.borrower)
+    try:
+        snapshot = await market.snapshot(reading.borrower)
+    except Unknown as err:
+        return Shown(reading, tier, None, str(err))
     decision = best_liquidation(snapshot, min_profit_base=settings.limits.min_profit_base, gas_price=gas_price)
     if isinstance(decision, Skip):
         return Shown(reading, tier, None, decision.text)

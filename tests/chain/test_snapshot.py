@@ -3,8 +3,7 @@ from dataclasses import replace
 import pytest
 
 from liqcli.aave.account import account_data
-from liqcli.chain.snapshot import Mismatch
-from liqcli.errors import Unreachable
+from liqcli.chain.reserves import Unknown
 from tests.chain.sandbox import borrowers_of, configure, crash, open_sandbox, pass_time, set_price
 
 ON = True
@@ -62,21 +61,22 @@ async def test_reserve_state_is_read(chain):
 
 
 async def test_rules_that_are_not_the_pools_are_noticed(chain):
-    """Read with other mathematics than the pool's, a borrower is a mismatch, never a snapshot."""
+    """Read with other facts than the pool's, a borrower is unknown, never a wrong snapshot."""
     await pass_time(chain, WEEK)
     market = await open_sandbox(chain)
     whype, wsthype, *rest = market.reserves
     market.reserves = (replace(whype, a_token=wsthype.a_token), wsthype, *rest)
     user = next(plan.borrower for plan in chain.plans if "WHYPE" in dict(plan.collateral))
-    with pytest.raises(Mismatch, match="the pool says"):
+    with pytest.raises(Unknown, match="the pool says") as caught:
         await market.snapshot(user)
+    assert caught.value.reason == "the pool disagrees"
 
 
 async def test_function_the_version_lacks_is_noticed(world):
     """A version believed newer than the pool asks for what the pool does not have: unreachable, never zero."""
     market = await open_sandbox(world)
     market.version = (3, 1)
-    with pytest.raises(Unreachable, match="getLiquidationGracePeriod"):
+    with pytest.raises(Unknown, match="getLiquidationGracePeriod"):
         await market.snapshot(borrowers_of(world)[0])
 
 
@@ -98,7 +98,7 @@ async def test_missing_price_makes_its_users_unknown(chain):
     uses = {plan.borrower: "UETH" in dict(plan.collateral) | dict(plan.debt) for plan in chain.plans}
     user = next(borrower for borrower, does in uses.items() if does)
     other = next(borrower for borrower, does in uses.items() if not does)
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unknown):
         await market.snapshot(user)
     assert 3 not in (await market.snapshot(other)).reserves
 
