@@ -77,7 +77,7 @@ async def start_anvil(directory: Path, *, automine: bool) -> Node:
     for attempt in range(PORT_TRIES):
         try:
             return await _start(binary, directory, free_port(), automine=automine)
-        except _PortTaken:
+        except PortTaken:
             if attempt == PORT_TRIES - 1:
                 raise
     raise AssertionError
@@ -87,6 +87,7 @@ async def mine_every(seconds: float, rpc: Rpc) -> None:
     """Make a block every so many seconds until cancelled, or until the node is gone."""
     while True:
         await asyncio.sleep(seconds)
+        await restore_base_fee(rpc)
         await rpc.call("evm_mine")
 
 
@@ -95,7 +96,7 @@ async def restore_base_fee(rpc: Rpc) -> None:
     await rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
 
 
-class _PortTaken(Unreachable):
+class PortTaken(Unreachable):
     """Another process bound the port between our look and our start."""
 
 
@@ -154,7 +155,7 @@ def _explain(child: Child, err: BaseException) -> None:
     """Turn what the binary printed before it ended into the error it means."""
     said = child.log.read_text(errors="replace")
     if "Address already in use" in said:
-        raise _PortTaken("the port for anvil was taken") from err
+        raise PortTaken("the port for anvil was taken") from err
     if "GLIBC_" in said:
         raise Unreachable(
             f"anvil needs a newer C library than this system has: {said.strip().splitlines()[-1]}",

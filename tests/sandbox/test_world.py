@@ -13,6 +13,7 @@ import pytest
 
 from liqcli.chain.rpc import Rpc
 from liqcli.errors import InputError, Unreachable
+from liqcli.sandbox.node import BASE_FEE
 from liqcli.sandbox.world import World, WorldFacts, open_world
 
 OWNER = """
@@ -117,6 +118,16 @@ def test_children_die_with_a_killed_parent(tmp_path: Path):
     owner.communicate(timeout=10)
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+async def test_blocks_come_by_themselves_at_the_usual_base_fee(tmp_path: Path):
+    """Without a scenario there is still a block every `block_time`, and its base fee stays at 0.1 gwei."""
+    async with open_world(tmp_path, borrowers=5, scenario=False, redis=False, block_time=0.1) as world:
+        before = await world.rpc.block_number()
+        await asyncio.sleep(1.0)
+        assert 5 <= await world.rpc.block_number() - before <= 10
+        history = await world.rpc.call("eth_feeHistory", "0x4", "latest", [])
+    assert {int(fee, 16) for fee in history["baseFeePerGas"][:4]} == {BASE_FEE}
 
 
 async def test_ready_in_under_five_seconds(tmp_path: Path):
