@@ -57,6 +57,10 @@ class Collector:
                 warn(f"{err}; cursor stays at block {self.next_block:,}")
             await _sleep_unless(stop, every_s)
 
+    async def note_prices(self) -> None:
+        """Remember today's prices: moves are counted from here, so do it before the first reading."""
+        self._prices = (await self._market.prices()).by_asset
+
     async def poll(self) -> None:
         """Bring the channel up to the head once: logs first, then what prices did."""
         block, timestamp = await self._market.head()

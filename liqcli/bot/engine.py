@@ -89,10 +89,11 @@ class Engine:
     async def run(self, stop: asyncio.Event, *, first_block: int) -> None:
         """Discover, read everyone once, then follow the chain until told to stop, and drain."""
         next_block = await self._discover(first_block)
-        await self._first_pass()
         collector = Collector(
             self.market, self.events, next_block=next_block, window_blocks=self.settings.rpc.log_window_blocks
         )
+        await collector.note_prices()
+        await self._first_pass()
         self.is_ready = True
         self._tell(Note("READY", f"first pass complete, {len(self.watchlist):,} borrowers; now event-driven"))
         async with asyncio.TaskGroup() as tasks:

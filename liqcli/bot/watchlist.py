@@ -1,5 +1,6 @@
 """The watchlist: every borrower ever seen with debt, its last reading, and how far prices moved since."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from liqcli.model import NO_DEBT, WAD, Address, Reading
 
 @dataclass(slots=True)
 class _Entry:
+    """`drift` is the watchlist's at the time of the reading: their difference is the log of the worst factor since."""
+
     reading: Reading | None
     due_at: float
     drift: float
@@ -18,7 +21,7 @@ class Watchlist:
 
     def __init__(self) -> None:
         self._entries: dict[Address, _Entry] = {}
-        self._drift = 1.0
+        self._drift = 0.0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -63,8 +66,12 @@ class Watchlist:
         return [borrower for borrower, entry in self._entries.items() if entry.due_at <= now]
 
     def prices_moved(self, worst_factor: float) -> None:
-        """Prices changed so that no health factor can have fallen below `worst_factor` of what it was."""
-        self._drift *= worst_factor
+        """No health factor can have fallen below `worst_factor` of what it was; 0 means that nothing is known."""
+        if worst_factor > 0.0:
+            self._drift += math.log(worst_factor)
+            return
+        for entry in self._entries.values():
+            entry.drift = math.inf
 
     def exposed(self, threshold: float) -> list[Address]:
         """Borrowers whose health factor may by now be below `threshold`, the unknown ones among them."""
@@ -75,4 +82,4 @@ class Watchlist:
             return 0.0
         if entry.reading.health_factor == NO_DEBT:
             return float("inf")
-        return entry.reading.health_factor / WAD * self._drift / entry.drift
+        return entry.reading.health_factor / WAD * math.exp(self._drift - entry.drift)

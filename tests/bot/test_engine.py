@@ -198,7 +198,7 @@ async def test_a_dead_node_at_the_start_is_unreachable(world):
 async def test_a_failing_read_makes_the_borrower_unknown_not_healthy(chain, redis):
     """When account data reverts for want of a price, borrowers turn unknown and stay in the critical tier."""
     async with bot(chain, redis, live=False) as engine:
-        await chain.rpc.call("anvil_setCode", chain.deployment.oracle, "0xfe")
+        await chain.rpc.call("anvil_setCode", chain.deployment.oracle, "0x60006000fd")
         await chain.rpc.call("evm_mine")
         await until(lambda: all(engine.watchlist.reading(borrower) is None for borrower in engine.watchlist), 20)
         assert engine.by_tier()[Tier.CRITICAL] == len(engine.watchlist)
