@@ -244,3 +244,13 @@ async def test_crash_shows_in_the_next_reading(chain):
     assert sum(r.is_liquidatable for r in after.readings.values()) > sum(
         r.is_liquidatable for r in before.readings.values()
     )
+
+
+async def test_more_than_one_call_can_carry_is_split(world):
+    """Above 500 borrowers the read takes several calls, and everyone is read once."""
+    market = await open_sandbox(world)
+    before = market.rpc.requests
+    strangers = [f"0x{number:040x}" for number in range(1, 1102)]
+    batch = await market.readings([*borrowers_of(world), *strangers])
+    assert len(batch.readings) == 1101 + len(world.plans)
+    assert market.rpc.requests - before == 3
