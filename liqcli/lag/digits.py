@@ -26,7 +26,17 @@ def leading_digits(words: Words) -> Words:
 
 def leading_number(words: Words, count: Words | np.uint64) -> Words:
     """The number written in the first `count` bytes (1 to 8); `count` may be one value for all rows."""
-    digits = (words ^ ZEROS) << (np.uint64(64) - (count << np.uint64(3)))
+    return _value((words ^ ZEROS) << (np.uint64(64) - (count << np.uint64(3))))
+
+
+def trailing_number(words: Words, count: int) -> Words:
+    """The number written in the last `count` bytes (1 to 8)."""
+    others = np.uint64(64 - 8 * count)
+    return _value((words ^ ZEROS) >> others << others)
+
+
+def _value(digits: Words) -> Words:
+    """Eight digit values, the first in memory the highest: neighbours are joined to pairs, fours, and all."""
     pairs = digits * np.uint64(10) + (digits >> np.uint64(8))
     even = (pairs & _BYTES) * _EVEN
     odd = ((pairs >> np.uint64(16)) & _BYTES) * _ODD

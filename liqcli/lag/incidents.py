@@ -27,13 +27,15 @@ from liqcli.lag.model import (
     UInt8s,
 )
 from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ, RunBuilder
-from liqcli.lag.series import Buckets
+from liqcli.lag.series import SeriesTally
 from liqcli.lag.sizes import SizeTally
 
 INCIDENT_GAP_US = 1_000_000
 """Quiet that ends an incident unless a physical threshold (slots x service time) is known."""
 MOST_ROWS = 65_536
 MOST_INCIDENTS = 1_000
+WORTHWHILE = 16_384
+"""Lines counted at a time."""
 RATE_SCALE = 1_000.0
 """Pair rates are tallied per second / 1,000, so that slow ones keep their precision."""
 
@@ -62,24 +64,36 @@ class Tally:
     sizes: SizeTally = field(default_factory=SizeTally)
     rates: SizeTally = field(default_factory=SizeTally)
     runs: RunBuilder = field(default_factory=RunBuilder)
-    seconds: Buckets = field(default_factory=lambda: Buckets(1))
-    minutes: Buckets = field(default_factory=lambda: Buckets(60))
+    series: SeriesTally = field(default_factory=SeriesTally)
     closed: dict[tuple[int, int], _Closed] = field(default_factory=dict)
     start: int = NO_TIME
     end: int = NO_TIME
+    waiting: list[LagChunk] = field(default_factory=list)
+    waiting_rows: int = 0
     kept: list[LagChunk] = field(default_factory=list)
     kept_rows: int = 0
     lines: int = 0
 
     def add(self, batch: Batch) -> None:
-        """Take the next batch."""
+        """Take the next batch; small ones wait until they are worth the trouble."""
         if len(batch.lag):
-            self._add_lag(batch.lag)
+            self.waiting.append(batch.lag)
+            self.waiting_rows += len(batch.lag)
+        if self.waiting_rows >= WORTHWHILE:
+            self.flush()
         if len(batch.closed):
             self._add_closed(batch.closed)
 
+    def flush(self) -> None:
+        """Count the lines that are waiting."""
+        if self.waiting:
+            self._add_lag(join_chunks(self.waiting) if len(self.waiting) > 1 else self.waiting[0])
+            self.waiting, self.waiting_rows = [], 0
+
     def merge(self, later: "Tally", receivers: Int64s) -> None:
         """Add the tally of the part of the log that follows; `receivers` maps its codes to ours."""
+        self.flush()
+        later.flush()
         self.lost += later.lost
         self.lines += later.lines
         for (receiver, channel), (lines, lost) in later.by_receiver.items():
@@ -90,8 +104,7 @@ class Tally:
         self.sizes.merge(later.sizes)
         self.rates.merge(later.rates)
         self.runs.merge(later.runs, receivers)
-        self.seconds.merge(later.seconds)
-        self.minutes.merge(later.minutes)
+        self.series.merge(later.series)
         self._span(np.array([later.start, later.end]))
         for chunk in later.kept:
             self._keep(with_receivers(chunk, receivers[chunk.receiver].astype(np.uint8)))
@@ -102,27 +115,25 @@ class Tally:
 
     def _add_lag(self, chunk: LagChunk) -> None:
         self.lines += len(chunk)
-        self.lost += _exact_sum(chunk.lost)
-        self._add_receivers(chunk)
+        keys = keys_of(chunk)
+        is_one = bool((keys == keys[0]).all())
+        for key in [int(keys[0])] if is_one else np.unique(keys).tolist():
+            mine = chunk if is_one else slice_chunk(chunk, keys == key)
+            lost = _exact_sum(mine.lost)
+            self.lost += lost
+            self._put(divmod(key, len(CHANNELS)), len(mine), lost)
+            rates = pair_rates(mine.at_us, mine.lost)
+            if len(rates):
+                self.rates.add((rates / RATE_SCALE + 1).astype(np.int64))
+            self.runs.add(key, mine)
         self.sizes.add(chunk.lost)
-        rates = pair_rates(chunk.at_us, chunk.lost, chunk.receiver, chunk.channel)
-        if len(rates):
-            self.rates.add((rates / RATE_SCALE + 1).astype(np.int64))
-        self.runs.add(chunk)
-        self.seconds.add(chunk)
-        self.minutes.add(chunk)
+        self.series.add(chunk)
         self._span(chunk.at_us)
         self._keep(chunk)
 
-    def _add_receivers(self, chunk: LagChunk) -> None:
-        keys = chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
-        for key in [int(keys[0])] if (keys == keys[0]).all() else np.unique(keys).tolist():
-            mine = chunk.lost[keys == key]
-            self._put(divmod(key, len(CHANNELS)), len(mine), _exact_sum(mine))
-
     def _add_closed(self, chunk: LagChunk) -> None:
         self._span(chunk.at_us)
-        keys = chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
+        keys = keys_of(chunk)
         for key in np.unique(keys).tolist():
             mine = chunk.at_us[keys == key]
             self.closed.setdefault(divmod(key, len(CHANNELS)), _Closed()).add(mine, len(mine))
@@ -132,11 +143,12 @@ class Tally:
         self.by_receiver[key] = (before[0] + lines, before[1] + lost)
 
     def _span(self, at_us: Int64s) -> None:
-        timed = at_us[at_us != NO_TIME]
-        if len(timed):
-            first = int(timed.min())
+        first, last = int(at_us.min()), int(at_us.max())
+        if first == NO_TIME and last != NO_TIME:
+            first = int(at_us[at_us != NO_TIME].min())
+        if last != NO_TIME:
             self.start = first if self.start == NO_TIME else min(self.start, first)
-            self.end = max(self.end, int(timed.max()))
+            self.end = max(self.end, last)
 
     def _keep(self, chunk: LagChunk) -> None:
         if (room := MOST_ROWS - self.kept_rows) > 0:
@@ -187,6 +199,7 @@ def statistics_of(
     tally: Tally, inputs: InputSummary, receivers: tuple[Receiver, ...], *, capacity: int, incident_gap_us: int
 ) -> Statistics:
     """What a tally amounts to; the tally may go on counting."""
+    tally.flush()
     runs, rows = tally.runs.runs(), tally.rows()
     complete = tally.lines == len(rows)
     groups = group_runs(runs, incident_gap_us)
@@ -210,9 +223,9 @@ def statistics_of(
         incident_count=len(groups.lost),
         incident_gap_us=incident_gap_us,
         anatomy=_anatomy(tally),
-        seconds=tally.seconds.series(),
-        minutes=tally.minutes.series(),
-        worst_minute=tally.minutes.worst(),
+        seconds=tally.series.seconds.series(),
+        minutes=tally.series.minutes.series(),
+        worst_minute=tally.series.minutes.worst(),
         start_us=_known(tally.start),
         end_us=_known(tally.end),
         log_start_us=_known(tally.start),
@@ -300,7 +313,7 @@ class _Pairs:
 
 def _pairs(rows: LagChunk) -> _Pairs:
     """The pairs of every receiver, sorted for look-up by time."""
-    key = rows.receiver.astype(np.int64) * len(CHANNELS) + rows.channel
+    key = keys_of(rows)
     order = np.argsort(key, kind="stable")
     key, at_us, lost = key[order], rows.at_us[order], rows.lost[order]
     gap = np.diff(at_us)
@@ -316,17 +329,23 @@ def slots_of(capacity: int) -> int:
     return 1 << max(capacity - 1, 0).bit_length()
 
 
-def pair_rates(at_us: Int64s, lost: Int64s, receiver: UInt8s, channel: UInt8s) -> NDArray[np.float64]:
+def pair_rates(at_us: Int64s, lost: Int64s) -> NDArray[np.float64]:
     """N / gap in events a second for every line that follows one of its receiver within 1 to 99 us."""
     gap = np.diff(at_us)
-    same = (receiver[1:] == receiver[:-1]) & (channel[1:] == channel[:-1])
-    near = same & (gap > 0) & (gap < FOLD_US) & (at_us[:-1] != NO_TIME)
-    rates: NDArray[np.float64] = lost[1:][near] / gap[near] * 1e6
+    near = np.flatnonzero((gap > 0) & (gap < FOLD_US))
+    rates: NDArray[np.float64] = lost[near + 1] / gap[near] * 1e6
     return rates[rates < MOST_RATE_HZ]
 
 
+def keys_of(chunk: LagChunk) -> Int64s:
+    """One number per receiver and channel."""
+    return chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
+
+
 def _exact_sum(values: Int64s) -> int:
-    """A sum that cannot wrap: both halves of the words are summed apart."""
+    """A sum that cannot wrap: where it might, both halves of the words are summed apart."""
+    if int(values.max()) < 2**62 // len(values):
+        return int(values.sum())
     return int((values >> 32).sum()) * 2**32 + int((values & 0xFFFFFFFF).sum())
 
 
@@ -362,7 +381,7 @@ def _spacing(groups: Groups) -> Spacing | None:
 def _median_rate(rows: LagChunk, tallied: float, *, complete: bool) -> float | None:
     if not complete:
         return (tallied - 1) * RATE_SCALE
-    rates = pair_rates(rows.at_us, rows.lost, rows.receiver, rows.channel)
+    rates = _pairs(rows).rate
     return float(np.median(rates)) if len(rates) else None
 
 

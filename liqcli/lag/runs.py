@@ -9,7 +9,7 @@ from liqcli.lag.model import CHANNELS, NO_TIME, Int64s, LagChunk, Runs
 
 FOLD_US = 100
 """Lines closer than this leave no time to handle an event: printing one takes 2 to 50 us."""
-MOST_RUNS = 200_000
+MOST_RUNS = 100_000
 TAIL_MOST = 1_000
 """Without times a larger N begins a new run: no producer sends more while one line is printed."""
 MOST_RATE_HZ = 1e9
@@ -48,17 +48,15 @@ class RunBuilder:
     _rows: int = 0
     _open: dict[int, _Open] = field(default_factory=dict)
 
-    def add(self, chunk: LagChunk) -> None:
-        """Take the next lines of the log."""
+    def add(self, key: int, chunk: LagChunk) -> None:
+        """Take the next lines of one receiver and channel."""
         timed = chunk.at_us != NO_TIME
-        keys = chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
-        keys[~timed] += _UNTIMED
-        if (keys == keys[0]).all():
-            self._add_one(int(keys[0]), chunk.at_us, chunk.lost, chunk.breaks)
+        if timed.all():
+            self._add(key, chunk.at_us, chunk.lost, chunk.breaks)
             return
-        for key in np.unique(keys):
-            mine = keys == key
-            self._add_one(int(key), chunk.at_us[mine], chunk.lost[mine], chunk.breaks[mine])
+        if timed.any():
+            self._add(key, chunk.at_us[timed], chunk.lost[timed], chunk.breaks[timed])
+        self._add(key + _UNTIMED, chunk.at_us[~timed], chunk.lost[~timed], chunk.breaks[~timed])
 
     def merge(self, later: "RunBuilder", receivers: Int64s) -> None:
         """Append the runs of the part that follows; `receivers` maps its codes to ours."""
@@ -98,7 +96,7 @@ class RunBuilder:
             fold_us=self.fold_us,
         )
 
-    def _add_one(self, key: int, at_us: Int64s, lost: Int64s, breaks: NDArray[np.bool_]) -> None:
+    def _add(self, key: int, at_us: Int64s, lost: Int64s, breaks: NDArray[np.bool_]) -> None:
         last = self._open.get(key)
         if key >= _UNTIMED:
             begins = breaks | (lost > TAIL_MOST)

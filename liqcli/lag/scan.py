@@ -24,8 +24,8 @@ MOST_LESSONS = 400
 MOST_RECEIVERS = 250
 MOST_SKIPPED = 20
 OTHERS = Receiver("(others)", None)
-TOO_LONG = "longer than 1 MiB"
-_SPARSE = 64
+TOO_LONG = "longer than 2 MiB"
+_SPARSE = 256
 _LAG_LETTERS = np.array([chr(code) in "lL" for code in range(256)])
 _F_LETTERS = np.array([chr(code) in "fF" for code in range(256)])
 
@@ -104,9 +104,11 @@ class Scanner:
 
     def _search(self, block: Block, text: sz.Str, needle: bytes, done: set[int]) -> Iterator[_Found]:
         """Every line with the needle in it: by shape if it has one, else read by itself, which may teach a shape."""
-        left = self._hits(text, needle) + block.start
-        for known in self._shapes[needle]:
-            left = yield from self._matched(known, block, left)
+        left = yield from self._whole(block, text, needle)
+        if left is None:
+            left = self._hits(text, needle) + block.start
+            for known in self._shapes[needle]:
+                left = yield from self._matched(known, block, left)
         left = _speaking(left, block.buffer, needle)
         while len(left):
             hit, left = int(left[0]), left[1:]
@@ -123,6 +125,27 @@ class Scanner:
                 if (shape := self._lesson(raw, line)) is not None:
                     left = yield from self._matched(shape, block, left)
 
+    def _whole(self, block: Block, text: sz.Str, needle: bytes) -> Generator[_Found, None, Int64s | None]:
+        """In a dense log: search the whole constant text of the known shapes, and check that it finds every needle.
+
+        What the search compared need not be compared again, and searching is the cheapest way to compare.
+        """
+        if not self._dense[needle]:
+            return None
+        shapes = _independent(self._shapes[needle])
+        places, missing = [], text.count(needle)
+        while shapes and missing > 0:
+            shape = shapes.pop(0)
+            hits = _all_hits(text, shape.literal)
+            missing -= len(hits)
+            places.append((shape, hits + (block.start + len(shape.literal) - shape.gap)))
+        if missing or not places:
+            return None
+        left = []
+        for shape, hits in places:
+            left.append((yield from self._matched(shape, block, hits, whole=True)))
+        return np.sort(np.concatenate(left))
+
     def _hits(self, text: sz.Str, needle: bytes) -> Int64s:
         """Where the needle begins: one by one while it is rare, else all at once from the pieces between."""
         hits: list[int] = []
@@ -132,18 +155,16 @@ class Scanner:
             place = text.find(needle, place + len(needle))
         if not self._dense[needle] and len(hits) <= _SPARSE:
             return np.array(hits, np.int64)
-        pieces = text.split(needle)
-        self._dense[needle] = len(pieces) > _SPARSE
-        width = np.uint64 if pieces.offsets_are_large else np.uint32
-        raw = (ctypes.c_char * pieces.offsets_nbytes).from_address(pieces.offsets_address)
-        ends = np.frombuffer(raw, width)[1 : len(pieces)].astype(np.int64)
-        hits_at: Int64s = ends + len(needle) * np.arange(len(ends))
-        return hits_at
+        every = _all_hits(text, needle)
+        self._dense[needle] = len(every) > _SPARSE
+        return every
 
-    def _matched(self, shape: Shape, block: Block, hits: Int64s) -> Generator[_Found, None, Int64s]:
+    def _matched(
+        self, shape: Shape, block: Block, hits: Int64s, *, whole: bool = False
+    ) -> Generator[_Found, None, Int64s]:
         if len(hits) == 0:
             return hits
-        matched = match(shape, block.buffer, hits)
+        matched = match(shape, block.buffer, hits, whole=whole)
         if len(matched.lost) == 0:
             return hits
         yield self._tallied(shape.line, hits[matched.good], matched.at_us, matched.lost)
@@ -250,6 +271,27 @@ def _speaking(hits: Int64s, buffer: bytearray, needle: bytes) -> Int64s:
     letters = np.frombuffer(buffer, np.uint8)
     speaking: Int64s = hits[_LAG_LETTERS[letters[hits - 1]] & ~_F_LETTERS[letters[hits - 2]]]
     return speaking
+
+
+def _all_hits(text: sz.Str, needle: bytes) -> Int64s:
+    """Where the needle begins, from the lengths of the pieces between."""
+    pieces = text.split(needle)
+    width = np.uint64 if pieces.offsets_are_large else np.uint32
+    raw = (ctypes.c_char * pieces.offsets_nbytes).from_address(pieces.offsets_address)
+    hits = np.frombuffer(raw, width)[1 : len(pieces)].astype(np.int64)
+    hits += len(needle) * np.arange(len(hits))
+    return hits
+
+
+def _independent(shapes: list[Shape]) -> list[Shape]:
+    """At most two shapes whose constant text holds the needle, neither text being the end of the other."""
+    able = [shape for shape in shapes if shape.needle in shape.literal]
+    chosen = able[:1]
+    for shape in able[1:]:
+        ends = shape.literal.endswith(chosen[0].literal) or chosen[0].literal.endswith(shape.literal)
+        if len(chosen) < 2 and not ends:
+            chosen.append(shape)
+    return chosen
 
 
 def _line_feeds(block: Block) -> Int64s:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from liqcli.lag.clock import SECOND
 from liqcli.lag.model import NO_TIME, LagChunk, Series, SeriesPoint
 
 MOST_POINTS = 4_096
@@ -18,21 +19,11 @@ class Buckets:
     width_s: int
     sums: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, chunk: LagChunk) -> None:
-        """Take the next lines; those without a time are in no bucket."""
-        at_us, lost = chunk.at_us, chunk.lost
-        timed = at_us != NO_TIME
-        if not timed.all():
-            at_us, lost = at_us[timed], lost[timed]
-        if len(at_us) == 0:
-            return
-        buckets = at_us // (self.width_s * 1_000_000)
-        starts = np.concatenate(([0], np.flatnonzero(buckets[1:] != buckets[:-1]) + 1))
-        rows = np.diff(starts, append=len(lost))
-        for bucket, lines, total in zip(
-            buckets[starts].tolist(), rows.tolist(), np.add.reduceat(lost, starts).tolist(), strict=True
-        ):
-            self._put(bucket, lines, total)
+    def add(self, second: int, lines: int, lost: int) -> None:
+        """Add the sums of one second."""
+        bucket = second // self.width_s
+        before = self.sums.get(bucket, (0, 0))
+        self.sums[bucket] = (before[0] + lines, before[1] + lost)
         if len(self.sums) > _MOST_BUCKETS:
             self.widen()
 
@@ -43,7 +34,7 @@ class Buckets:
         while other.width_s < self.width_s:
             other.widen()
         for bucket, (lines, lost) in other.sums.items():
-            self._put(bucket, lines, lost)
+            self.add(bucket * self.width_s, lines, lost)
 
     def series(self) -> Series:
         """The points in time order, in buckets wide enough for MOST_POINTS."""
@@ -61,14 +52,39 @@ class Buckets:
         bucket = max(sorted(self.sums), key=lambda key: self.sums[key][1])
         return SeriesPoint(bucket * self.width_s * 1_000_000, *self.sums[bucket])
 
-    def _put(self, bucket: int, lines: int, lost: int) -> None:
-        before = self.sums.get(bucket, (0, 0))
-        self.sums[bucket] = (before[0] + lines, before[1] + lost)
-
     def widen(self) -> None:
         """Go to the next wider bucket."""
         wider = _WIDTHS_S[_WIDTHS_S.index(self.width_s) + 1]
-        ratio, sums = wider // self.width_s, self.sums
+        narrow, sums = self.width_s, self.sums
         self.width_s, self.sums = wider, {}
         for bucket, (lines, lost) in sums.items():
-            self._put(bucket // ratio, lines, lost)
+            self.add(bucket * narrow, lines, lost)
+
+
+@dataclass(slots=True)
+class SeriesTally:
+    """Loss per second and per minute."""
+
+    seconds: Buckets = field(default_factory=lambda: Buckets(1))
+    minutes: Buckets = field(default_factory=lambda: Buckets(60))
+
+    def add(self, chunk: LagChunk) -> None:
+        """Take the next lines; those without a time are in no bucket."""
+        at_us, lost = chunk.at_us, chunk.lost
+        timed = at_us != NO_TIME
+        if not timed.all():
+            at_us, lost = at_us[timed], lost[timed]
+        if len(at_us) == 0:
+            return
+        seconds = at_us // SECOND
+        starts = np.concatenate(([0], np.flatnonzero(seconds[1:] != seconds[:-1]) + 1))
+        sums = np.add.reduceat(lost, starts).tolist()
+        rows = np.diff(starts, append=len(lost)).tolist()
+        for second, lines, total in zip(seconds[starts].tolist(), rows, sums, strict=True):
+            self.seconds.add(second, lines, total)
+            self.minutes.add(second, lines, total)
+
+    def merge(self, later: "SeriesTally") -> None:
+        """Add another part of the log."""
+        self.seconds.merge(later.seconds)
+        self.minutes.merge(later.minutes)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.lag.clock import ISO, SECOND, UPTIME, iso_us, uptime_us
-from liqcli.lag.digits import Words, leading_digits, leading_number
+from liqcli.lag.digits import Words, leading_digits, leading_number, trailing_number
 from liqcli.lag.formats import Line
 from liqcli.lag.message import LARGEST, Kind
 from liqcli.lag.model import NO_TIME, Clock, Int64s
@@ -68,12 +68,19 @@ class StampPlace:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A form of line: `before` ends where the count begins, `after` begins where it ends and includes the line feed."""
+    """A form of line: head, constant text, count, rest.
+
+    `head` goes from the line feed before the line to the last digit before the count; `literal` is the constant text
+    from there to the count; `after` begins where the count ends and includes the line feed. `gap` is the distance
+    from the needle to the count.
+    """
 
     line: Line
     needle: bytes
     gap: int
-    before: Pattern
+    head: Pattern
+    literal: bytes
+    text: Pattern
     after: Pattern
     stamp: StampPlace | None
 
@@ -100,10 +107,12 @@ def learn(raw: bytes, line: Line, read: Read) -> Shape | None:
     if wild is None or (clock is not None and clock.end() > count[0]):
         return None
     digits = wild | (_digit_places(clock) if clock else set())
-    before = _pattern(b"\n" + raw[: count[0]], {place + 1 for place in digits if place < count[0]}, at_end=True)
+    begin = max((place + 1 for place in digits if place < count[0]), default=0)
+    head = _pattern(b"\n" + raw[:begin], {place + 1 for place in digits if place < begin}, at_end=True)
+    literal = raw[begin : count[0]]
     after = _pattern(raw[count[1] :] + b"\n", {place - count[1] for place in digits if place >= count[1]}, at_end=False)
-    stamp = _stamp_place(clock, before.width - count[0]) if clock else None
-    return Shape(line, needle, count[0] - hit, before, after, stamp)
+    stamp = _stamp_place(clock, head.width - begin) if clock else None
+    return Shape(line, needle, count[0] - hit, head, literal, _pattern(literal, set(), at_end=True), after, stamp)
 
 
 def _stamps(raw: bytes) -> Iterator[re.Match[bytes]]:
@@ -204,11 +213,16 @@ class Matched:
     lost: Int64s
 
 
-def match(shape: Shape, buffer: bytearray, hits: Int64s) -> Matched:
-    """Compare the lines around the hits with a shape and read clock and count of those that fit."""
+def match(shape: Shape, buffer: bytearray, hits: Int64s, *, whole: bool = False) -> Matched:
+    """Compare the lines around the hits with a shape and read clock and count of those that fit.
+
+    `whole` tells that the hits come from a search for the shape's literal, which need not be compared again.
+    """
     places = hits + shape.gap
-    windows = _windows(buffer, places - shape.before.width, shape.before.width)
-    good = _fits(windows, shape.before)
+    windows = _windows(buffer, places - (len(shape.literal) + shape.head.width), shape.head.width)
+    good = _fits(windows, shape.head)
+    if not whole:
+        good &= _fits(_windows(buffer, places - shape.text.width, shape.text.width), shape.text)
     if shape.has_count:
         ends, lost = _counts(buffer, places)
         good &= ends > places
@@ -274,19 +288,19 @@ def _times(rows: NDArray[np.uint8], stamp: StampPlace) -> Int64s:
     if stamp.clock is Clock.UPTIME:
         whole = leading_number(word(0), np.uint64(stamp.whole)).astype(np.int64)
         return whole * SECOND + leading_number(word(stamp.whole + 1), np.uint64(6)).astype(np.int64)
-    seconds = word(16) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    second = ((seconds >> np.uint64(8)) & np.uint64(15)) * np.uint64(10) + ((seconds >> np.uint64(16)) & np.uint64(15))
+    second = trailing_number(word(11), 2)
     at_us = _minutes(word(0), word(8))
     valid = (at_us != NO_TIME) & (second <= 60)
     at_us += second.astype(np.int64) * SECOND - stamp.zone_us
     if kept := min(stamp.fraction, 6):
-        fraction = leading_number(word(20), np.uint64(kept)).astype(np.int64)
-        at_us += fraction * 10 ** (6 - kept)
-    return np.where(valid, at_us, NO_TIME)
+        at_us += trailing_number(word(12 + kept), kept).astype(np.int64) * 10 ** (6 - kept)
+    return at_us if valid.all() else np.where(valid, at_us, NO_TIME)
 
 
 def _minutes(dates: Words, minutes: Words) -> Int64s:
     """The start of each row's minute; neighbours mostly share one, so it is read once per change."""
+    if (minutes == minutes[0]).all() and (dates == dates[0]).all():
+        return np.full(len(dates), _minute_us(dates[0].tobytes() + minutes[0].tobytes()))
     changes = np.flatnonzero((dates[1:] != dates[:-1]) | (minutes[1:] != minutes[:-1])) + 1
     starts = np.concatenate(([0], changes))
     values = [_minute_us(dates[row].tobytes() + minutes[row].tobytes()) for row in starts]

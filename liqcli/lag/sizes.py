@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from liqcli.lag.model import Distribution, HistogramBin, Int64s, Percentiles
 
 _STEPS = 128
-_BINS = _STEPS * 46
-"""Exact below 256; 46 doublings reach past the largest count that is read."""
+_BINS = _STEPS * 51 + 1
+"""Exact below 256; 51 doublings reach past the largest count that is read."""
 _SHARES = (0.5, 0.9, 0.95, 0.99)
 
 
@@ -23,10 +23,11 @@ class SizeTally:
 
     def add(self, lost: Int64s) -> None:
         """Take the sizes of the next lines."""
-        bins = bin_of(lost.astype(np.float64))
+        values = lost.astype(np.float64)
+        bins = bin_of(values)
         top = int(bins.max()) + 1
         self.lines[:top] += np.bincount(bins, minlength=top)
-        self.lost[:top] += np.bincount(bins, lost, minlength=top)
+        self.lost[:top] += np.bincount(bins, values, minlength=top)
         self.maximum = max(self.maximum, int(lost.max()))
 
     def merge(self, other: "SizeTally") -> None:
@@ -56,36 +57,35 @@ class SizeTally:
 
     def _histogram(self) -> tuple[HistogramBin, ...]:
         used = np.flatnonzero(self.lines)
-        doublings = [int(_lowest(place)).bit_length() - 1 for place in (used[0], used[-1])]
-        return tuple(self._histogram_bin(doubling) for doubling in range(max(doublings[0], 0), doublings[1] + 1))
+        first, last = ((int(place) - 1) // _STEPS for place in (max(used[0], 1), max(used[-1], 1)))
+        return tuple(self._doubling(doubling) for doubling in range(first, last + 1))
 
-    def _histogram_bin(self, doubling: int) -> HistogramBin:
+    def _doubling(self, doubling: int) -> HistogramBin:
+        """All from a power of two up to the next; a count of zero goes with the ones."""
+        part = slice(doubling * _STEPS + 1 if doubling else 0, (doubling + 1) * _STEPS + 1)
         low, high = 2**doubling, 2 ** (doubling + 1) - 1
-        part = slice(int(bin_of(np.array([float(low)]))[0]), int(bin_of(np.array([float(high)]))[0]) + 1)
-        first = 0 if doubling == 0 else part.start
-        lines, lost = self.lines[first : part.stop], self.lost[first : part.stop]
-        return HistogramBin(low, high, int(lines.sum()), int(lost.sum()))
+        return HistogramBin(low, high, int(self.lines[part].sum()), int(self.lost[part].sum()))
 
 
 def bin_of(values: NDArray[np.float64]) -> Int64s:
-    """The bin of each value: itself below 128, then 128 equal steps from each power of two to the next."""
-    mantissa, exponent = np.frexp(values)
-    doublings = np.maximum(exponent - 8, 0)
-    bins: Int64s = np.ldexp(mantissa, exponent - doublings).astype(np.int64) + _STEPS * doublings
+    """The bin of each whole value: 0 for 0, then 128 equal steps from each power of two to the next.
+
+    The top bits of a float are its doubling and its step.
+    """
+    bins: Int64s = np.maximum((values.view(np.int64) >> 45) - (1023 * _STEPS - 1), 0)
     return bins
 
 
-def _lowest(place: int | np.integer) -> float:
-    doublings = max(int(place) // _STEPS - 1, 0)
-    return float((int(place) - _STEPS * doublings) << doublings)
+def _edges() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and the highest whole value of every bin."""
+    lowest = np.ceil(((np.arange(_BINS + 1) + (1023 * _STEPS - 1)) << 45).view(np.float64))
+    lowest[0] = 0.0
+    return lowest[:-1], lowest[1:] - 1
 
 
 def _centres() -> NDArray[np.float64]:
-    places = np.arange(_BINS)
-    doublings = np.maximum(places // _STEPS - 1, 0)
-    width = 2.0**doublings
-    centres: NDArray[np.float64] = (places - _STEPS * doublings) * width + (width - 1) / 2
-    return centres
+    low, high = _edges()
+    return np.asarray((low + np.maximum(low, high)) / 2)
 
 
 def _quantiles(values: NDArray[np.float64], weights: NDArray[np.float64]) -> list[float]:

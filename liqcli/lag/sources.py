@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from liqcli.errors import InputError
 
 STDIN = "-"
-BLOCK = 1 << 20
+BLOCK = 2 << 20
 """Bytes read at a time, and the longest line."""
 HEAD = 1 << 16
 LINE_FEED = 10
