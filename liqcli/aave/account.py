@@ -87,33 +87,26 @@ class AccountData:
     health_factor: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """One collateral as it counts: its value, and the ltv and threshold that weigh it."""
-
-    value: int
-    ltv: int
-    threshold: int
-
-
 def account_data(
     version: Version, reserves: Mapping[int, Reserve], emodes: Mapping[int, EMode], position: Position, now: int
 ) -> AccountData:
     """The account at block timestamp `now`; every reserve the position uses must be among `reserves`."""
-    counted = list(_collaterals(version, reserves, emodes, position, now))
-    collateral = sum(item.value for item in counted)
+    collateral = weighted_ltv = weighted_threshold = 0
+    for value, ltv, threshold in _collaterals(version, reserves, emodes, position, now):
+        collateral += value
+        weighted_ltv += value * ltv
+        weighted_threshold += value * threshold
     debt = sum(_debts(version, reserves, emodes, position, now))
-    weighted_threshold = sum(item.value * item.threshold for item in counted)
-    threshold = weighted_threshold // collateral if collateral else 0
-    ltv = sum(item.value * item.ltv for item in counted) // collateral if collateral else 0
-    borrowable = percent_mul_floor(collateral, ltv) if version >= (3, 5) else percent_mul(collateral, ltv)
+    average_ltv = weighted_ltv // collateral if collateral else 0
+    average_threshold = weighted_threshold // collateral if collateral else 0
+    borrowable = (percent_mul_floor if version >= (3, 5) else percent_mul)(collateral, average_ltv)
     return AccountData(
         collateral,
         debt,
         max(borrowable - debt, 0),
-        threshold,
-        ltv,
-        _health_factor(version, collateral, threshold, weighted_threshold, debt),
+        average_threshold,
+        average_ltv,
+        _health_factor(version, collateral, average_threshold, weighted_threshold, debt),
     )
 
 
@@ -158,42 +151,47 @@ def in_emode(version: Version, reserve: Reserve, emodes: Mapping[int, EMode], po
     return bool(emodes[position.emode].collateral_bitmap >> reserve.id & 1)
 
 
-def _collaterals(
-    version: Version, reserves: Mapping[int, Reserve], emodes: Mapping[int, EMode], position: Position, now: int
-) -> Iterator[_Counted]:
-    for reserve_id in position.collateral_ids:
-        reserve = reserves[reserve_id]
-        if reserve.liquidation_threshold == 0 and version < (3, 6):
-            continue
-        balance = collateral_balance(version, reserve, position.scaled_collateral.get(reserve_id, 0), now)
-        inside = in_emode(version, reserve, emodes, position)
-        threshold = emodes[position.emode].liquidation_threshold if inside else reserve.liquidation_threshold
-        value = balance * _price(version, reserve, emodes, position) // reserve.unit
-        yield _Counted(value, _ltv(version, reserve, emodes, position), threshold)
-
-
-def _debts(
-    version: Version, reserves: Mapping[int, Reserve], emodes: Mapping[int, EMode], position: Position, now: int
-) -> Iterator[int]:
-    for reserve_id, scaled in position.scaled_debt.items():
-        if scaled:
-            reserve = reserves[reserve_id]
-            price = _price(version, reserve, emodes, position)
-            yield debt_value(version, debt_balance(version, reserve, scaled, now), price, reserve.unit)
-
-
-def _price(version: Version, reserve: Reserve, emodes: Mapping[int, EMode], position: Position) -> int:
+def price_of(version: Version, reserve: Reserve, emodes: Mapping[int, EMode], position: Position) -> int:
+    """The price that counts for this account: up to 3.1 an e-mode may have one of its own."""
     if version < (3, 2) and in_emode(version, reserve, emodes, position):
         return emodes[position.emode].price or reserve.price
     return reserve.price
 
 
-def _ltv(version: Version, reserve: Reserve, emodes: Mapping[int, EMode], position: Position) -> int:
-    inside = in_emode(version, reserve, emodes, position)
+def _collaterals(
+    version: Version, reserves: Mapping[int, Reserve], emodes: Mapping[int, EMode], position: Position, now: int
+) -> Iterator[tuple[int, int, int]]:
+    """Each collateral that counts: its value, and the ltv and the threshold that weigh it."""
+    for reserve_id in position.collateral_ids:
+        reserve = reserves[reserve_id]
+        if reserve.liquidation_threshold == 0 and version < (3, 6):
+            continue
+        balance = collateral_balance(version, reserve, position.scaled_collateral.get(reserve_id, 0), now)
+        category = emodes[position.emode] if in_emode(version, reserve, emodes, position) else None
+        threshold = category.liquidation_threshold if category else reserve.liquidation_threshold
+        value = balance * _price(version, reserve, category) // reserve.unit
+        yield value, _ltv(version, reserve, category, emodes, position), threshold
+
+
+def _debts(
+    version: Version, reserves: Mapping[int, Reserve], emodes: Mapping[int, EMode], position: Position, now: int
+) -> Iterator[int]:
+    """Each debt's value."""
+    for reserve_id, scaled in position.scaled_debt.items():
+        if scaled:
+            reserve = reserves[reserve_id]
+            category = emodes[position.emode] if in_emode(version, reserve, emodes, position) else None
+            price = _price(version, reserve, category)
+            yield debt_value(version, debt_balance(version, reserve, scaled, now), price, reserve.unit)
+
+
+def _ltv(
+    version: Version, reserve: Reserve, category: EMode | None, emodes: Mapping[int, EMode], position: Position
+) -> int:
+    """The ltv of a reserve inside `category`, or outside any with None."""
     if version < (3, 6):
-        return emodes[position.emode].ltv if inside and reserve.ltv else reserve.ltv
-    if inside:
-        category = emodes[position.emode]
+        return category.ltv if category and reserve.ltv else reserve.ltv
+    if category:
         return 0 if category.ltvzero_bitmap >> reserve.id & 1 else category.ltv
     shut_out = version >= (3, 7) and position.emode != 0 and emodes[position.emode].isolated
     return 0 if shut_out else reserve.ltv

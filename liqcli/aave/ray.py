@@ -6,6 +6,8 @@ Version = tuple[int, ...]
 RAY = 10**27
 WAD = 10**18
 PERCENT = 10_000
+_HALF_RAY = RAY // 2
+_HALF_PERCENT = PERCENT // 2
 SECONDS_PER_YEAR = 31_536_000
 
 
@@ -16,7 +18,7 @@ def div_ceil(a: int, b: int) -> int:
 
 def ray_mul(a: int, b: int) -> int:
     """`a * b / RAY` rounded half up."""
-    return (a * b + RAY // 2) // RAY
+    return (a * b + _HALF_RAY) // RAY
 
 
 def ray_mul_floor(a: int, b: int) -> int:
@@ -51,7 +53,7 @@ def wad_div(a: int, b: int) -> int:
 
 def percent_mul(value: int, basis_points: int) -> int:
     """Basis points of a value, rounded half up."""
-    return (value * basis_points + PERCENT // 2) // PERCENT
+    return (value * basis_points + _HALF_PERCENT) // PERCENT
 
 
 def percent_mul_floor(value: int, basis_points: int) -> int:

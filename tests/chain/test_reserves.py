@@ -73,26 +73,20 @@ def test_emode_without_a_source_has_none():
     assert emode_price_source((3, 2), []) is None
 
 
-@given(BPS, BPS, BPS, st.integers(0, 2**128 - 1), st.integers(0, 2**128 - 1), st.booleans())
-def test_liquid_emode_gathers_what_its_release_has(ltv, threshold, bonus, bitmap, ltvzero, isolated):
+@given(st.tuples(BPS, BPS, BPS), st.integers(0, 2**128 - 1), st.integers(0, 2**128 - 1), st.booleans())
+def test_liquid_emode_gathers_what_its_release_has(limits, bitmap, ltvzero, isolated):
     """From 3.2 limits and collateral bitmap, from 3.6 the zero-ltv bitmap, from 3.7 isolation."""
-    limits = encode(COLLATERAL_CONFIG, [(ltv, threshold, bonus)])
-    answers = [limits, *(encode([kind], [value]) for kind, value in _parts(bitmap, ltvzero, isolated))]
+    parts = (("uint128", bitmap), ("uint128", ltvzero), ("bool", isolated))
+    answers = [encode(COLLATERAL_CONFIG, [limits]), *(encode([kind], [value]) for kind, value in parts)]
     for version, count in {(3, 2): 2, (3, 5): 2, (3, 6): 3, (3, 7): 4}.items():
         known = EMode(
-            ltv,
-            threshold,
-            bonus,
+            *limits,
             collateral_bitmap=bitmap,
             ltvzero_bitmap=ltvzero if count > 2 else 0,
             isolated=isolated and count > 3,
         )
         assert len(emode_reads(version, SOURCE, 1)) == count
         assert decode_emode(version, answers[:count], price=0) == known
-
-
-def _parts(bitmap, ltvzero, isolated):
-    return (("uint128", bitmap), ("uint128", ltvzero), ("bool", isolated))
 
 
 def test_refused_read_is_unknown():
