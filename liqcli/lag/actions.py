@@ -1,9 +1,9 @@
 """What to do about it, in order of effect, each action with the figures that speak for it."""
 
+from liqcli.lag import glyphs
 from liqcli.lag.capacity import STALE_SECONDS, size_line
 from liqcli.lag.cause import Finding
 from liqcli.lag.model import Advice, Cause, Channel, Recommendation, Statistics
-from liqcli.lag.words import rate_text, seconds_text
 
 
 def advice_for(statistics: Statistics, finding: Finding | None, advised: Recommendation) -> tuple[Advice, ...]:
@@ -55,7 +55,7 @@ def _coalesce(finding: Finding, _advised: Recommendation) -> Advice:
     return Advice(
         "drain what waits and keep one entry per borrower before working: a thousand events are then one check",
         "work then grows with borrowers, not with events",
-        f"the worst stretch lost {busiest.lost:,} events in {seconds_text(busiest.seconds)}",
+        f"the worst stretch lost {busiest.lost:,} events in {glyphs.span(busiest.seconds)}",
         "high" if finding.cause is Cause.SLOW_CONSUMER else "medium",
     )
 
@@ -68,8 +68,8 @@ def _speed_up(finding: Finding, advised: Recommendation) -> Advice | None:
     return Advice(
         f"make the handler {factor:.2g} times faster, or share it among {max(2, -int(-factor // 1))} workers",
         "while it lasts, that many events arrive for each one handled",
-        f"{seconds_text(service.point)} a message ({service.source}; {seconds_text(service.low)} to "
-        f"{seconds_text(service.high)}), {service.jump:.3g} events lost every {seconds_text(service.gap)}",
+        f"{glyphs.span(service.point)} a message ({service.source}; {glyphs.span(service.low)} to "
+        f"{glyphs.span(service.high)}), {service.jump:.3g} events lost every {glyphs.span(service.gap)}",
         "medium" if service.source == "measured" else "high",
         "workers" if _is_ours(finding) else None,
     )
@@ -119,7 +119,7 @@ def _log_more(finding: Finding, _advised: Recommendation) -> Advice:
 
 def _reconnect(statistics: Statistics) -> Advice:
     rates = [flood.rate_hz for flood in statistics.closed if flood.rate_hz]
-    pace = f" at up to {rate_text(max(rates))}" if rates else ""
+    pace = f" at up to {glyphs.rate(max(rates))}" if rates else ""
     return Advice(
         "end the receive loop on `channel closed`, restart the collectors and read the state again",
         "no sender is left, so the receiver will never hear an event again",

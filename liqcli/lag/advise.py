@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from liqcli.lag import glyphs
 from liqcli.lag.actions import advice_for
 from liqcli.lag.capacity import capacity_rows, recommend
 from liqcli.lag.cause import Finding, find_cause
@@ -10,6 +11,7 @@ from liqcli.lag.grouping import regrouped
 from liqcli.lag.model import (
     DEFAULT_CAPACITY,
     Cause,
+    Channel,
     Diagnosis,
     Incident,
     Level,
@@ -20,7 +22,6 @@ from liqcli.lag.model import (
 from liqcli.lag.rates import explained
 from liqcli.lag.receivers import without_twins
 from liqcli.lag.stream import measure_service, streams
-from liqcli.lag.words import rate_text, seconds_text
 
 NOTHING = Recommendation(None, None, None, None, None, "none", ())
 
@@ -99,10 +100,12 @@ def _buffer_helps(finding: Finding, advised: Recommendation) -> bool | None:
 
 
 def _sentence(finding: Finding, advised: Recommendation) -> str:
-    stream, lost = finding.stream, f"{finding.stream.total:,} {finding.stream.channel.value} events lost"
+    stream = finding.stream
+    where = "" if stream.channel is not Channel.ACTION else " on the action channel"
+    lost = f"{stream.total:,} events lost{where}"
     match finding.cause:
         case Cause.SPINNING_PRODUCER:
-            rate = rate_text(finding.rate_hz) if finding.rate_hz else "a rate no chain emits"
+            rate = glyphs.rate(finding.rate_hz) if finding.rate_hz else "a rate no chain emits"
             return f"{lost} to a producer that spins ({rate}): fix the collector; a bigger buffer cannot help"
         case Cause.SLOW_CONSUMER:
             factor = f" {advised.speedup_needed:.2g} times" if advised.speedup_needed else ""
@@ -123,14 +126,14 @@ def _sentence(finding: Finding, advised: Recommendation) -> str:
 def _size(advised: Recommendation) -> str:
     if advised.capacity is None:
         return "; no sensible buffer holds it"
-    stale = f" at the price of events up to {seconds_text(advised.staleness_s)} old" if advised.staleness_s else ""
+    stale = f" at the price of events up to {glyphs.span(advised.staleness_s)} old" if advised.staleness_s else ""
     return f"; {advised.capacity:,} slots would have held it{stale}"
 
 
 def _closed(statistics: Statistics) -> Verdict:
     lines = sum(flood.lines for flood in statistics.closed)
     fastest = max((flood.rate_hz or 0.0 for flood in statistics.closed), default=0.0)
-    pace = f" at {rate_text(fastest)}" if fastest else ""
+    pace = f" at {glyphs.rate(fastest)}" if fastest else ""
     lag = f"; before that {statistics.totals.lost:,} events were lost to lag" if statistics.totals.lost else ""
     return Verdict(
         Level.CRITICAL,
@@ -153,10 +156,10 @@ def unknowns(found: Sequence[Finding], capacity: int | None) -> tuple[str, ...]:
         return ("a starved receiver prints no lag line at all: a quiet log alone is not health",)
     chief = found[0]
     said = [] if capacity else [f"the channel's capacity: {DEFAULT_CAPACITY} is assumed, --capacity N tells"]
-    if chief.service.source == "assumed":
-        said.append(f"how long the handler takes: {seconds_text(chief.service.point)} is assumed, --handler-ms X tells")
+    if chief.service.source == "assumed" and chief.cause in {Cause.BLOCKED_CONSUMER, Cause.BURST}:
+        said.append(f"how long the handler takes: {glyphs.span(chief.service.point)} is assumed, --handler-ms X tells")
     elif chief.service.source == "measured":
-        low, high = seconds_text(chief.service.low), seconds_text(chief.service.high)
+        low, high = glyphs.span(chief.service.low), glyphs.span(chief.service.high)
         said.append(f"how long the handler takes exactly: the gaps allow {low} to {high}")
     if chief.cause is Cause.NEAR_CRITICAL:
         said.append("whether the handler is faster than the arrivals: the load is too near to 1")

@@ -8,17 +8,20 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from liqcli.lag import glyphs
 from liqcli.lag.cause import Finding
 from liqcli.lag.model import CapacityRow, Cause, Incident, Recommendation
 from liqcli.lag.simulate import slots_for
 from liqcli.lag.stream import Service, Stream
-from liqcli.lag.words import amount, seconds_text
 
 SLOT_BYTES = 40
 """What tokio allocates for a slot with an 8-byte event (39.4 measured); larger events cost more."""
 
 LARGEST_SENSIBLE = 1 << 22
 """Beyond this a buffer costs hundreds of megabytes and hides minutes of delay: the cause must go instead."""
+
+LARGEST_SHOWN = 1 << 28
+"""Capacities that no machine would allocate are left out of the table."""
 
 MARGIN = 1.1
 """The need is read from the moments of loss; it was a few events higher between them."""
@@ -51,8 +54,8 @@ def recommend(finding: Finding) -> Recommendation:
         f"needed = slots + deepest further backlog = {stream.slots:,} + {need - stream.slots:,} = {need:,}",
         f"with a margin of 10 %: {int(MARGIN * need):,}, rounded up to a power of two: {capacity:,}",
         (
-            f"a gap drains it only beyond {seconds_text(stream.slots * service.point)}: {stream.slots:,} slots at "
-            f"{seconds_text(service.point)} a message ({service.source})"
+            f"a gap drains it only beyond {glyphs.span(stream.slots * service.point)}: {stream.slots:,} slots at "
+            f"{glyphs.span(service.point)} a message ({service.source})"
         ),
     ]
     if capacity > LARGEST_SENSIBLE:
@@ -116,7 +119,7 @@ def capacity_rows(finding: Finding, incidents: Iterable[Incident], recommended: 
     asked = {finding.stream.slots, *folk_rules(finding.stream).values(), 10_000, 5_000_000}
     asked |= {recommended} if recommended else set()
     losses = [incident.lost for incident in incidents]
-    return tuple(_row(finding, losses, requested) for requested in sorted(asked) if requested <= 1 << 32)
+    return tuple(_row(finding, losses, requested) for requested in sorted(asked) if requested <= LARGEST_SHOWN)
 
 
 def _row(finding: Finding, losses: list[int], requested: int) -> CapacityRow:
@@ -150,6 +153,6 @@ def size_line(recommendation: Recommendation) -> str:
     """The recommended capacity with its price, in a few words."""
     if recommendation.capacity is None:
         return "no buffer size helps"
-    price = f"{amount(recommendation.capacity * SLOT_BYTES)}B at least"
+    price = f"{glyphs.size(recommendation.capacity * SLOT_BYTES)} at least"
     stale = recommendation.staleness_s
-    return f"{recommendation.capacity:,} slots ({price}{f', events up to {seconds_text(stale)} old' if stale else ''})"
+    return f"{recommendation.capacity:,} slots ({price}{f', events up to {glyphs.span(stale)} old' if stale else ''})"

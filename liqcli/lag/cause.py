@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liqcli.lag import glyphs
 from liqcli.lag.model import Cause
 from liqcli.lag.receivers import is_interleaved
 from liqcli.lag.stream import FEW, Episode, Service, Stream, episodes, is_block_locked
-from liqcli.lag.words import percent_text, rate_text, seconds_text
 
 CHAIN_EVENTS_PER_SECOND = 10_000
 """More than HyperEVM can log for longer than a block: 2 M gas a second in small blocks, 375 gas for the least log."""
@@ -98,7 +98,7 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
             Cause.SPINNING_PRODUCER,
             "high",
             (
-                f"{tail:,} events were overwritten while the receiver did nothing but print: {rate_text(rate)}",
+                f"{tail:,} events were overwritten while the receiver did nothing but print: {glyphs.rate(rate)}",
                 f"the chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s",
             ),
         )
@@ -110,7 +110,7 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
             "medium",
             (
                 f"{largest:,} events in one jump",
-                f"at {rate_text(CHAIN_EVENTS_PER_SECOND)}, the most a chain sends, that takes {seconds_text(away)}",
+                f"at {glyphs.rate(CHAIN_EVENTS_PER_SECOND)}, the most a chain sends, that takes {glyphs.span(away)}",
             ),
         )
     excess, first, last = _greatest_excess(stream)
@@ -121,7 +121,7 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
         Cause.SPINNING_PRODUCER,
         "high",
         (
-            f"{lost:,} events were lost within {seconds_text(seconds)}: at least {rate_text(lost / seconds)}",
+            f"{lost:,} events were lost within {glyphs.span(seconds)}: at least {glyphs.rate(lost / seconds)}",
             f"a chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s, or {BLOCK_EVENTS:,} in a block",
         ),
     )
@@ -155,8 +155,8 @@ def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], dut
         Cause.SLOW_CONSUMER,
         "high" if longest.seconds > 3 * depth else "medium",
         (
-            f"{excess:,.3g} events/s more came than were handled, for {seconds_text(stream.span_s)} without relief",
-            f"{percent_text(duty)} of it left no chance to idle: a full buffer takes {seconds_text(depth)}",
+            f"{excess:,.3g} events/s more came than were handled, for {glyphs.span(stream.span_s)} without relief",
+            f"{glyphs.percent(duty, 1.0)} of it left no chance to idle: a full buffer takes {glyphs.span(depth)}",
         ),
     )
 
@@ -220,7 +220,7 @@ def _absent(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Rea
         Cause.BLOCKED_CONSUMER,
         "high" if jumps >= 3 else "medium" if len(stream) > 1 else "low",
         (
-            f"{percent_text(heads / stream.total)} of the loss came in {max(jumps, 1):,} jumps of up to {largest:,}",
+            f"{glyphs.percent(heads, stream.total)} of the loss came in {max(jumps, 1):,} jumps of up to {largest:,}",
             "the receiver did not read once while a jump built up",
             "no loss in between: it keeps up when it runs",
         ),
@@ -238,12 +238,12 @@ def _is_volley(stream: Stream, service: Service, split: tuple[Episode, ...]) -> 
 def _bursts(stream: Stream, service: Service, split: tuple[Episode, ...], duty: float) -> Reason:
     """Losses in clusters, with pauses long enough to catch up in."""
     evidence = [
-        f"{len(split):,} clusters of loss fill {percent_text(duty)} of the time; between them the receiver catches up"
+        f"{len(split):,} clusters of loss fill {glyphs.percent(duty, 1.0)} of the time; in between it catches up"
     ]
     if is_block_locked(stream):
         evidence.append("the clusters begin at one phase of the second, as blocks do")
     if service.source != "assumed":
         evidence.append(
-            f"inside a cluster {service.load:.1f} events come for each handled ({seconds_text(service.point)} each)"
+            f"inside a cluster {service.load:.1f} events come for each handled ({glyphs.span(service.point)} each)"
         )
     return Cause.BURST, "high" if len(split) >= 3 else "medium", tuple(evidence)

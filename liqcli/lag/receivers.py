@@ -20,7 +20,7 @@ def without_twins(stream: Stream) -> Stream:
     folded into one run show as two lines of equal halves. A stream mostly without pairs is left as it is.
     """
     large = np.flatnonzero(stream.lost >= FEW)
-    if len(large) == 0:
+    if not stream.timed or len(large) == 0:
         return stream
     folded = (stream.lines == 2) & (stream.head >= FEW) & (np.abs(2 * stream.head - stream.lost) <= 0.02 * stream.head)
     second = np.zeros(len(stream), dtype=np.bool_)

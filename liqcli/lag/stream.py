@@ -142,8 +142,8 @@ def measure_service(stream: Stream, *, handler_ms: float | None) -> Service:
 def assumed(stream: Stream) -> Service:
     """A guess for logs that do not tell: 1 ms, or less where events were lost faster than that."""
     rate = stream.total / stream.span_s if stream.span_s > 0 else 0.0
-    point = min(0.001, 0.5 / rate) if rate > 0 else 0.001
-    return Service(min(10e-6, point), point, max(point, 0.05 if rate * 0.05 < 1 else 1 / rate), "assumed")
+    point = max(10e-6, min(0.001, 0.5 / rate)) if rate > 0 else 0.001
+    return Service(10e-6, point, max(point, min(0.05, 1 / rate) if rate > 0 else 0.05), "assumed")
 
 
 def _measured(stream: Stream, given: float | None) -> Service | None:

@@ -3,11 +3,11 @@
 import numpy as np
 
 from liqcli.errors import UsageError
+from liqcli.lag import glyphs
 from liqcli.lag.advise import findings
 from liqcli.lag.cause import Finding
 from liqcli.lag.model import Cause, Int64s, Statistics, WhatIf
 from liqcli.lag.simulate import Seconds, replay, slots_for
-from liqcli.lag.words import seconds_text
 
 MOST_MESSAGES = 2_000_000
 """Replays beyond this many messages count them in lots, so that billions fit."""
@@ -99,8 +99,8 @@ def _sentence(finding: Finding, lost: int, slots: int, seconds: float, stale: fl
         " (it goes on longer than the log: a larger buffer only delays the loss)" if finding.cause in ENDLESS else ""
     )
     return (
-        f"with {slots:,} slots and {seconds_text(seconds)} a message {outcome}; "
-        f"events would have been up to {seconds_text(stale)} old{doubt}"
+        f"with {slots:,} slots and {glyphs.span(seconds)} a message {outcome}; "
+        f"events would have been up to {glyphs.span(stale)} old{doubt}"
     )
 
 
