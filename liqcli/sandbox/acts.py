@@ -76,7 +76,7 @@ async def read_holdings(rpc: Rpc, market: Deployment, borrowers: Sequence[Addres
     results = unpack_aggregate3(unhex(await rpc.call("eth_call", call, "latest")), len(reads))
     size = len(reads) // len(borrowers)
     return [
-        _holdings(market, borrower, [_word(result) for result in results[at * size : (at + 1) * size]])
+        _holdings(market, borrower, [_required(result) for result in results[at * size : (at + 1) * size]])
         for at, borrower in enumerate(borrowers)
     ]
 
@@ -231,7 +231,7 @@ def _holdings(market: Deployment, borrower: Address, results: Sequence[bytes]) -
     return Holdings(borrower, account[2], emode, supplied, owed, used)
 
 
-def _word(result: bytes | None) -> bytes:
+def _required(result: bytes | None) -> bytes:
     if result is None:
         raise Unreachable("a read of the sandbox's market failed")
     return result

@@ -4,7 +4,7 @@ Every address is computed before anything is sent (they follow from the sender a
 market is one stream of transactions and no step waits for another's receipt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -69,7 +69,7 @@ def aave_artifact(name: str) -> Artifact:
     return read_artifact(next(_candidates(root, name)))
 
 
-def _candidates(root: Path, name: str) -> Any:
+def _candidates(root: Path, name: str) -> Iterator[Path]:
     return (path for path in root.rglob(f"{name}.sol/{name}.json") if "interfaces" not in path.parts)
 
 

@@ -16,6 +16,7 @@ import platformdirs
 
 from liqcli.chain.artifacts import CHECKOUT
 from liqcli.errors import LiqError, Unreachable
+from liqcli.text import safe
 
 INSTALL_HINT = "run `liq sandbox install` (needs npm, fetches about 30 MB once)"
 INSTALL_TIMEOUT_S = 600.0
@@ -84,8 +85,13 @@ def _npm_ci(npm: str, directory: Path) -> None:
     except subprocess.TimeoutExpired as err:
         raise Unreachable(f"npm was not done after {INSTALL_TIMEOUT_S:g} s", hint="check the network") from err
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it printed nothing"]
-        raise Unreachable(f"npm ci failed: {said[0].strip()}", hint="check the network and npm's registry setting")
+        raise Unreachable(f"npm ci failed: {_said(done.stderr)}", hint="check the network and npm's registry setting")
+
+
+def _said(errors: str) -> str:
+    """The code and the first sentence of what npm printed."""
+    lines = [line.removeprefix("npm error").strip() for line in errors.splitlines()]
+    return safe("; ".join([line for line in lines if line][:2]) or "it printed nothing", limit=200)
 
 
 def _replace(old: Path, new: Path) -> None:
