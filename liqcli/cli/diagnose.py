@@ -4,20 +4,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liqcli.cli import options
-from liqcli.cli.diagnosis_output import Layout, print_comparison, print_diagnosis, write_files
 from liqcli.errors import UsageError
-from liqcli.lag.model import DEFAULT_CAPACITY, Diagnosis, Level
+
+if TYPE_CHECKING:
+    from liqcli.lag.model import Diagnosis
 
 app = typer.Typer(help="Why an event channel lags: the cause, and what would help.", no_args_is_help=True)
 
 FOUND = 10
 WISHES = ("capacity", "handler_ms")
-LEVELS = [level.value for level in Level if level is not Level.NONE]
+LEVELS = ("none", "low", "medium", "high", "critical")
+"""In order; `--fail-on` takes all but the first. They stand here because help must not load numpy."""
 _FILES = "Files to write"
 _READING = "Reading"
 _KNOWN = "Known beside the log"
@@ -54,7 +55,7 @@ def lag(
         list[str] | None, typer.Argument(metavar="FILE...", help="Logs in any order, .gz and .zst too; - is stdin.")
     ] = None,
     *,
-    as_json: options.Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False,
     csv: Annotated[
         Path | None, typer.Option(help="Incidents as CSV; every table when it is a folder.", rich_help_panel=_FILES)
@@ -91,14 +92,17 @@ def lag(
         typer.Option(metavar="BEFORE AFTER", help="Two logs: what a change has changed.", rich_help_panel=_KNOWN),
     ] = None,
     fail_on: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help=f"Exit with {FOUND} from this level on: {', '.join(LEVELS)}.")
+        str | None,
+        typer.Option(metavar="LEVEL", help=f"Exit with {FOUND} from this level on: {', '.join(LEVELS[1:])}."),
     ] = None,
 ) -> None:
     """Say what lost the events of a tokio broadcast channel, and what would help."""
-    threshold = _level(fail_on)
+    threshold = None if fail_on is None else _rank(fail_on)
     question = Question(since, until, form, capacity, handler_ms, None if what_if is None else wish_of(what_if))
-    layout = Layout(as_json=as_json, markdown=markdown, show_skipped=show_skipped)
     _check_choice(files, compare, follow=follow, as_json=as_json, markdown=markdown)
+    from liqcli.cli.diagnosis_output import Layout, print_comparison, print_diagnosis, write_files
+
+    layout = Layout(as_json=as_json, markdown=markdown, show_skipped=show_skipped)
     if compare is not None:
         before, after = (answer([name], question) for name in compare)
         print_comparison(before, after, layout)
@@ -106,14 +110,15 @@ def lag(
         after = answer(files or [], question)
         write_files(after, csv=csv, charts=charts, html=html, capacity=capacity)
         print_diagnosis(after, layout)
-    if threshold is not None and _rank(after.verdict.level) >= _rank(threshold):
+    if threshold is not None and LEVELS.index(after.verdict.level) >= threshold:
         raise typer.Exit(FOUND)
 
 
-def answer(names: Sequence[str], question: Question) -> Diagnosis:
+def answer(names: Sequence[str], question: Question) -> "Diagnosis":
     """Read the logs, measure, and conclude."""
     from liqcli.lag.advise import diagnose as conclude
     from liqcli.lag.measure import measure_lag
+    from liqcli.lag.model import DEFAULT_CAPACITY
 
     statistics = measure_lag(
         names,
@@ -181,13 +186,7 @@ def _check_choice(
         raise UsageError("--follow redraws the terminal report only", hint="leave --json, --markdown or --compare away")
 
 
-def _level(name: str | None) -> Level | None:
-    if name is None:
-        return None
-    if name.lower() not in LEVELS:
-        raise UsageError(f'--fail-on does not know "{name}"', hint=f"levels: {', '.join(LEVELS)}")
-    return Level(name.lower())
-
-
-def _rank(level: Level) -> int:
-    return list(Level).index(level)
+def _rank(level: str) -> int:
+    if level.lower() not in LEVELS[1:]:
+        raise UsageError(f'--fail-on does not know "{level}"', hint=f"levels: {', '.join(LEVELS[1:])}")
+    return LEVELS.index(level.lower())

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from liqcli.lag.glyphs import rounded, significant, span
+from liqcli.lag.glyphs import rounded, significant
 from liqcli.lag.instants import SECOND_US, day, stamp, time_of_day
 from liqcli.lag.model import Clock
 
@@ -113,7 +113,8 @@ def _passed_axis(start_us: int, length: int, clock: Clock) -> Axis:
 
 def _time_label(at_us: int, clock: Clock, step_s: int) -> str:
     if clock is not Clock.WALL:
-        return f"+{span(at_us / SECOND_US)}"
+        minutes, seconds = divmod(at_us // SECOND_US, MINUTE)
+        return f"+{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     if at_us % (DAY * SECOND_US) == 0:
         return day(at_us)[5:]
     return time_of_day(at_us, clock, step_us=step_s * SECOND_US)
@@ -121,7 +122,7 @@ def _time_label(at_us: int, clock: Clock, step_s: int) -> str:
 
 def _time_axis_label(start_us: int, end_us: int, clock: Clock) -> str:
     if clock is not Clock.WALL:
-        return "time since the process began"
+        return "hours:minutes:seconds since the process began"
     first, last = day(start_us), day(end_us)
     return f"time (UTC), {first}" + (f" to {last}" if last != first else "")
 
