@@ -169,7 +169,7 @@ def _collaterals(
         balance = collateral_balance(version, reserve, position.scaled_collateral.get(reserve_id, 0), now)
         category = emodes[position.emode] if in_emode(version, reserve, emodes, position) else None
         threshold = category.liquidation_threshold if category else reserve.liquidation_threshold
-        value = balance * _price(version, reserve, category) // reserve.unit
+        value = balance * price_of(version, reserve, emodes, position) // reserve.unit
         yield value, _ltv(version, reserve, category, emodes, position), threshold
 
 
@@ -180,8 +180,7 @@ def _debts(
     for reserve_id, scaled in position.scaled_debt.items():
         if scaled:
             reserve = reserves[reserve_id]
-            category = emodes[position.emode] if in_emode(version, reserve, emodes, position) else None
-            price = _price(version, reserve, category)
+            price = price_of(version, reserve, emodes, position)
             yield debt_value(version, debt_balance(version, reserve, scaled, now), price, reserve.unit)
 
 
