@@ -1,0 +1,34 @@
+"""How Mint and Burn move a scaled balance, and what interest they must show; both depend on the token's release."""
+
+from liqcli.aave.ray import (
+    Version,
+    ray_div,
+    ray_div_ceil,
+    ray_div_floor,
+    ray_mul,
+    ray_mul_ceil,
+    ray_mul_floor,
+)
+
+
+def rounds_directionally(version: Version) -> bool:
+    """From 3.5 every division favours the pool; before, all round half up."""
+    return version >= (3, 5)
+
+
+def balance_of(scaled: int, index: int, *, is_debt: bool, directional: bool) -> int:
+    """The token's `balanceOf` at an index."""
+    if not directional:
+        return ray_mul(scaled, index)
+    return ray_mul_ceil(scaled, index) if is_debt else ray_mul_floor(scaled, index)
+
+
+def scaled_after(scaled: int, net: int, index: int, *, is_debt: bool, directional: bool) -> int:
+    """The scaled balance after tokens worth `net` came (or, negative, went); below zero when logs are missing.
+
+    `net` is a Mint's value less its interest, or minus the sum of a Burn's value and interest.
+    """
+    if not directional:
+        return scaled + ray_div(net, index) if net >= 0 else scaled - ray_div(-net, index)
+    balance = balance_of(scaled, index, is_debt=is_debt, directional=True) + net
+    return ray_div_floor(balance, index) if is_debt else ray_div_ceil(balance, index)
