@@ -56,13 +56,16 @@ class Account:
         if last is not None:
             self.last_us = last if self.last_us is None else max(self.last_us, last)
 
-    def add_file(self, source: Source, opened: Opened, counts: Counts) -> None:
-        """Add a file that has been read to its end."""
+    def add_source(self, source: Source, opened: Opened) -> None:
+        """Note a file and what had to be undone to read it."""
         if source.name not in self.files:
             self.files.append(source.name)
         self.encodings[opened.encoding] += 1
         if opened.compression is not None:
             self.compressions[opened.compression] += 1
+
+    def add_counts(self, counts: Counts) -> None:
+        """Add what a scanner has seen."""
         self.counts.merge(counts)
 
     def merge(self, later: "Account") -> None:
@@ -75,8 +78,8 @@ class Account:
         self.last_us = self.last_us if later.last_us is None else later.last_us
 
 
-def summary_of(account: Account) -> InputSummary:
-    """The finished account; InputError where there was nothing to read or nothing that could be a log of this kind."""
+def check(account: Account) -> None:
+    """Raise InputError where there was nothing to read, or nothing that looks like a log of this kind."""
     counts, files = account.counts, ", ".join(account.files)
     if counts.lines == 0:
         raise InputError(f"{files} is empty (0 bytes)", hint="capture both streams: BOT > app.log 2>&1")
@@ -86,6 +89,11 @@ def summary_of(account: Account) -> InputSummary:
             f"{files} has no lag lines ({counts.lines:,} lines read; it begins {opening!a})",
             hint='expected lines such as "ERROR artemis_core::engine: error receiving event: channel lagged by 24"',
         )
+
+
+def summary_of(account: Account) -> InputSummary:
+    """The account so far."""
+    counts = account.counts
     name = _format(counts.formats or account.forms)
     wrappers = [wrapper for wrapper, _ in counts.wrappers.most_common()]
     return InputSummary(

@@ -14,7 +14,7 @@ import numpy as np
 
 from liqcli.errors import LiqError
 from liqcli.lag.incidents import INCIDENT_GAP_US, Tally, statistics_of
-from liqcli.lag.model import DEFAULT_CAPACITY, Int64s, Statistics
+from liqcli.lag.model import DEFAULT_CAPACITY, InputSummary, Int64s, Statistics
 from liqcli.lag.parse import LagReading, parse_lag
 from liqcli.lag.scan import receiver_code
 from liqcli.lag.sources import BLOCK, Source, open_source
@@ -43,14 +43,14 @@ def measure_lag(
     else:
         for batch in reading:
             tally.add(batch)
-    return snapshot(reading, tally, capacity=capacity, incident_gap_us=incident_gap_us)
+    return snapshot(reading, tally, reading.summary(), capacity=capacity, incident_gap_us=incident_gap_us)
 
 
-def snapshot(reading: LagReading, tally: Tally, *, capacity: int, incident_gap_us: int) -> Statistics:
+def snapshot(
+    reading: LagReading, tally: Tally, summary: InputSummary, *, capacity: int, incident_gap_us: int
+) -> Statistics:
     """The statistics so far."""
-    statistics = statistics_of(
-        tally, reading.summary(), reading.receivers, capacity=capacity, incident_gap_us=incident_gap_us
-    )
+    statistics = statistics_of(tally, summary, reading.receivers, capacity=capacity, incident_gap_us=incident_gap_us)
     return replace(statistics, log_start_us=reading.account.first_us, log_end_us=reading.account.last_us)
 
 

@@ -1,6 +1,6 @@
 """Logs to columns: files in the order of their times, each cut into blocks and scanned."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from liqcli.errors import UsageError
-from liqcli.lag.account import Account, summary_of
+from liqcli.lag.account import Account, check, summary_of
 from liqcli.lag.chunks import Batch, slice_chunk
 from liqcli.lag.clock import moment_us
 from liqcli.lag.model import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
-from liqcli.lag.sources import Opened, Source, find_sources, open_source, read_blocks
+from liqcli.lag.sources import Block, Source, find_sources, open_source, read_blocks
 from liqcli.lag.spans import Span, span_of
 
 FORMATS = ("full", "compact", "pretty", "json", "uptime", "plain")
@@ -47,7 +47,8 @@ class LagReading:
         return tuple(self.roster)
 
     def summary(self) -> InputSummary:
-        """What was read; raises InputError where that is nothing."""
+        """What was read; raises InputError where that is nothing, or nothing that looks like such a log."""
+        check(self.account)
         return summary_of(self.account)
 
     def read(self, source: Source, *, start: int = 0, limit: int | None = None) -> Iterator[Batch]:
@@ -56,13 +57,15 @@ class LagReading:
         with opened.file:
             if start:
                 opened.stream.seek(start)
-            scanner = Scanner(source.name, _newest(source), form=self.form, roster=self.roster)
-            yield from self._scan(scanner, opened, limit)
-        self.account.add_file(source, opened, scanner.counts)
+            scanner = Scanner(source.name, newest_of(source), form=self.form, roster=self.roster)
+            yield from self.scan(scanner, read_blocks(opened.stream, margin=MARGIN, limit=limit))
+        self.account.add_source(source, opened)
+        self.account.add_counts(scanner.take_counts())
 
-    def _scan(self, scanner: Scanner, opened: Opened, limit: int | None) -> Iterator[Batch]:
+    def scan(self, scanner: Scanner, blocks: Iterable[Block]) -> Iterator[Batch]:
+        """The batches of some blocks of one file."""
         tail, before = b"", NO_TIME
-        for block in read_blocks(opened.stream, margin=MARGIN, limit=limit):
+        for block in blocks:
             if block.end > block.start:
                 if not tail:
                     self.account.open(bytes(block.buffer[block.start : block.start + _TAIL]), scanner.newest)
@@ -110,7 +113,7 @@ def parse_lag(
         raise UsageError(f"unknown format {form!r}", hint=f"one of: {', '.join(FORMATS)}")
     sources = find_sources(paths)
     needs_spans = len(sources) > 1 or since is not None or until is not None
-    spans = [span_of(source, _newest(source)) if needs_spans else Span(None, None) for source in sources]
+    spans = [span_of(source, newest_of(source)) if needs_spans else Span(None, None) for source in sources]
     order = sorted(range(len(sources)), key=lambda place: (spans[place].first_us or NO_TIME, place))
     ends = [span.last_us for span in spans if span.last_us is not None]
 
@@ -164,5 +167,6 @@ def _rows_until(chunk: LagChunk, bound: int) -> int:
     return max(int(later[0]), 1) if len(later) else len(chunk)
 
 
-def _newest(source: Source) -> date:
+def newest_of(source: Source) -> date:
+    """The day a log was last written, to which stamps without a year are dated."""
     return datetime.fromtimestamp(source.modified, tz=UTC).date() if source.modified else datetime.now(tz=UTC).date()

@@ -85,6 +85,13 @@ class Scanner:
         self._lessons = 0
         self._dense = {LAG_NEEDLE: False, CLOSED_NEEDLE: False}
         self._last_line: int | None = None
+        self._lines_taken = 0
+
+    def take_counts(self) -> Counts:
+        """What was seen since the last time; line numbers go on."""
+        counts, self.counts = self.counts, Counts()
+        self._lines_taken += counts.lines
+        return counts
 
     def scan(self, block: Block) -> Batch:
         """Classify every line of a block."""
@@ -220,7 +227,7 @@ class Scanner:
         return LagChunk(at_us, lost, channel, receiver, breaks)
 
     def _breaks(self, place: Int64s, block: Block) -> NDArray[np.bool_]:
-        line = _line_feeds(block).searchsorted(place) + self.counts.lines
+        line = _line_feeds(block).searchsorted(place) + self._lines_taken + self.counts.lines
         before = self._last_line if self._last_line is not None else line[0] - 1
         self._last_line = int(line[-1])
         breaks: NDArray[np.bool_] = np.diff(line, prepend=before) > 1
@@ -246,7 +253,7 @@ class Scanner:
             self.counts.skipped.append(Skipped(self.name, line, reason, text))
 
     def _line_number(self, lines_before: int) -> int:
-        return self.counts.lines + lines_before + 1
+        return self._lines_taken + self.counts.lines + lines_before + 1
 
     def _lines_before(self, block: Block, place: int) -> int:
         return block.buffer.count(b"\n", block.start, place) if len(self.counts.skipped) < MOST_SKIPPED else 0
