@@ -191,7 +191,7 @@ async def open_market(rpc: Rpc, *, name: str, provider: Address, chain_id: int |
     if not unhex(await rpc.call("eth_getCode", provider, "latest")):
         raise WrongTarget(
             f"no contract at {provider} (market {name}) on chain {actual_id}",
-            hint="see `liq markets`; own fork: --pool-addresses-provider 0x...",
+            hint="another market: --market NAME; a fork of your own: --pool-addresses-provider 0x...",
         )
     aggregator = await open_aggregator(rpc)
     addresses = await _resolve(aggregator, provider)

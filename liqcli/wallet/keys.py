@@ -18,7 +18,7 @@ class Key:
         try:
             self.__account = Account.from_key(secret)
         except ValueError:
-            raise SecretError("the key is not 32 bytes of hex", hint="liq keys import NAME") from None
+            raise SecretError("the key is not 32 bytes of hex", hint="0x and 64 hex digits") from None
         self.address: Address = self.__account.address.lower()
 
     def __repr__(self) -> str:

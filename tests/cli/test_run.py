@@ -1,0 +1,120 @@
+"""`liq run --sandbox` from start to summary, as a process."""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+
+def children_of(pid):
+    """The processes a process has started, by /proc."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid):
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def ready(process):
+    """Read a run's lines until it is READY; returns what was said before."""
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if " READY " in line:
+            return said
+    raise AssertionError("".join(said) + process.stderr.read())
+
+
+def test_a_run_liquidates_and_sums_up(place):
+    """In a quarter of a minute the bot wins liquidations and says what they brought, in the contract's fields."""
+    finished = place.liq("run", "--sandbox", "--duration", "15s", "--json")
+    summary = finished.json
+    assert finished.code == 0, finished.err
+    assert summary["mode"] == "sandbox"
+    assert summary["liquidations"]["won"] >= 3
+    assert summary["profit_usd"] > 0
+    assert summary["events"]["received"] == summary["events"]["applied"] > 0
+    assert summary["events"]["lost"] == 0
+    assert summary["borrowers"] == sum(summary["by_tier"].values()) >= 190
+    assert summary["latency_ms"]["event_to_queue"]["p99"] > 0
+    assert summary["rpc"]["requests"] > 0
+    assert summary.keys() >= {"network", "market", "duration_s", "cache", "schema_version"}
+    assert len(re.findall(r" won ", finished.err)) == summary["liquidations"]["won"]
+
+
+def test_dry_run_in_the_sandbox_sends_nothing(place):
+    """--dry-run plans only."""
+    summary = place.liq("run", "--sandbox", "--dry-run", "--duration", "4s", "--json").json
+    assert (summary["mode"], summary["liquidations"]["sent"]) == ("dry run", 0)
+    assert summary["liquidations"]["planned"] >= 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_drains_and_prints_the_summary(place, number, code):
+    """SIGINT ends with 130, SIGTERM with 0, both after the summary, and no child is left."""
+    with place.start("run", "--sandbox") as process:
+        ready(process)
+        children = children_of(process.pid)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == code, err
+    assert "liquidations  planned" in out
+    assert len(children) == 2
+    assert not any(map(is_alive, children))
+
+
+def test_two_signals_stop_now(place):
+    """The second Ctrl-C does not wait for the drain."""
+    with place.start("run", "--sandbox") as process:
+        ready(process)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert process.returncode == 130
+
+
+def test_a_run_killed_with_9_leaves_nothing_in_the_way(place):
+    """Node and server die with the bot, and the next run starts in the same place."""
+    with place.start("run", "--sandbox") as process:
+        ready(process)
+        children = children_of(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(children) == 2
+    assert not any(map(is_alive, children))
+    assert place.liq("run", "--sandbox", "--duration", "1s", "--json").code == 0
+
+
+def test_a_later_start_is_ready_in_under_five_seconds(place):
+    """From the command to READY, with 200 borrowers."""
+    started = time.monotonic()
+    with place.start("run", "--sandbox") as process:
+        said = ready(process)
+        took = time.monotonic() - started
+        process.kill()
+    assert took < 5
+    assert "200 borrowers" in said[-1]
+
+
+def test_a_market_is_found_by_its_provider_alone(place, running):
+    """Outside the sandbox `liq run` resolves all from the PoolAddressesProvider, in dry run, on its own Redis."""
+    sandbox = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    finished = place.liq(
+        *("run", "--rpc", sandbox["rpc_url"], "--pool-addresses-provider", sandbox["provider"]),
+        *("--market", "mine", "--duration", "3s", "--json"),
+    )
+    summary = finished.json
+    assert finished.code == 0, finished.err
+    assert (summary["mode"], summary["market"], summary["liquidations"]["sent"]) == ("dry run", "mine", 0)
+    assert summary["borrowers"] >= 190
+    assert list((place.directory / "data" / "redis").rglob("*.aof"))
