@@ -2,22 +2,23 @@
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from liqcli.errors import InputError
 from liqcli.model import Address, Tier
 
 SCORE_LIMIT = 1000.0
 SCORE_MS = 60_000
+SCORE_DIGITS = 4
 BAND_MS = 1e13
 ZERO_MS = 1e8
 """Offset that keeps the most urgent score of a tier inside its band."""
 REASON_BYTES = 80
 
 _HEAD = struct.Struct("<dddHc")
-_REST = struct.Struct("<ddHc")
 _TIERS = tuple(Tier)
 _BASES = {tier: index * BAND_MS + ZERO_MS for index, tier in enumerate(_TIERS)}
 
@@ -96,10 +97,12 @@ def unpack_address(member: bytes) -> Address:
 
 
 def base_of(tier: Tier, score: float) -> float:
-    """Tier and score as one number of milliseconds; rank = base + the time of the first push."""
+    """Tier and score as one whole number of milliseconds; rank = base + the time of the first push."""
+    if -SCORE_LIMIT <= score <= SCORE_LIMIT:
+        return _BASES[tier] + round(score * SCORE_MS)
     if math.isnan(score):
         raise InputError("a score is not a number")
-    return _BASES[tier] + min(max(score, -SCORE_LIMIT), SCORE_LIMIT) * SCORE_MS
+    return _BASES[tier] + math.copysign(SCORE_LIMIT, score) * SCORE_MS
 
 
 def band(tier: Tier) -> tuple[float, float]:
@@ -108,16 +111,18 @@ def band(tier: Tier) -> tuple[float, float]:
     return start, start + BAND_MS - 1
 
 
-def pack_entries(entries: Sequence[Entry]) -> Iterator[bytes]:
-    """Member and value in turn; the server puts its own time in front of each value."""
+def pack_entries(entries: Sequence[Entry]) -> list[bytes]:
+    """Member and value in turn."""
+    packed = []
     for entry in entries:
-        yield pack_address(entry.borrower)
-        yield pack_value(entry, State.READY)
+        packed.append(pack_address(entry.borrower))
+        packed.append(pack_value(entry, State.READY))
+    return packed
 
 
 def pack_value(entry: Entry | QueueItem, state: State) -> bytes:
-    """Everything the queue keeps of an entry except the time it was first pushed."""
-    head = _REST.pack(base_of(entry.tier, entry.score), 0.0, 0, _MARKS[state])
+    """Everything the queue keeps of an entry except the time it was first pushed: that is the server's to say."""
+    head = _HEAD.pack(0.0, base_of(entry.tier, entry.score), 0.0, 0, _MARKS[state])
     return head + pack_wide(entry.health_factor) + _clipped(entry.because)
 
 
@@ -129,8 +134,10 @@ def unpack_claim(member: bytes, value: bytes) -> Claim:
     return Claim(unpack_address(member), int(token), score, tries, tier, rest.decode(errors="replace"), health_factor)
 
 
-def unpack_item(member: bytes, value: bytes, now_ms: float, failure: bytes | None = None) -> QueueItem:
-    """An operator's view of a stored value."""
+def unpack_item(
+    member: bytes, value: bytes, now_ms: float, *, rank: float | None = None, failure: bytes | None = None
+) -> QueueItem:
+    """An operator's view of a stored value; `rank` is its score in the ready set, if it is there."""
     pushed, base, _, tries, mark = _HEAD.unpack_from(value)
     tier, score = _split(base)
     health_factor, rest = unpack_wide(value[_HEAD.size :])
@@ -140,22 +147,22 @@ def unpack_item(member: bytes, value: bytes, now_ms: float, failure: bytes | Non
         tier=tier,
         health_factor=health_factor,
         because=rest.decode(errors="replace"),
-        age_s=max(now_ms - pushed, 0.0) / 1000,
+        age_s=max(now_ms - (pushed or _first_push(rank, base, now_ms)), 0.0) / 1000,
         tries=tries,
         state=_STATES.get(mark, State.READY),
         failure=None if failure is None else failure.decode(errors="replace"),
     )
 
 
+def pushed_ms(value: bytes, rank: float) -> float:
+    """The server's time of the first push of a ready borrower."""
+    base: float = _HEAD.unpack_from(value)[1]
+    return rank - base
+
+
 def is_ours(value: bytes | None) -> bool:
     """Whether a stored value can be one of ours."""
     return value is not None and len(value) > _HEAD.size
-
-
-def pushed_ms(value: bytes) -> float:
-    """The server's time of the first push."""
-    pushed: float = _HEAD.unpack_from(value)[0]
-    return pushed
 
 
 def pack_wide(number: int | None) -> bytes:
@@ -177,11 +184,15 @@ def clip(text: str, size: int) -> bytes:
     return text.encode(errors="replace")[:size].decode(errors="ignore").encode()
 
 
+@lru_cache(maxsize=1024)
 def _clipped(because: str) -> bytes:
-    encoded = because.encode(errors="replace")
-    return encoded if len(encoded) <= REASON_BYTES else clip(because, REASON_BYTES)
+    return clip(because, REASON_BYTES)
+
+
+def _first_push(rank: float | None, base: float, now_ms: float) -> float:
+    return now_ms if rank is None else rank - base
 
 
 def _split(base: float) -> tuple[Tier, float]:
     index, rest = divmod(base, BAND_MS)
-    return _TIERS[min(int(index), len(_TIERS) - 1)], round((rest - ZERO_MS) / SCORE_MS, 6)
+    return _TIERS[min(int(index), len(_TIERS) - 1)], round((rest - ZERO_MS) / SCORE_MS, SCORE_DIGITS)

@@ -109,18 +109,20 @@ _WINDOW_S = 300
 
 
 async def _oldest(shard: Shard) -> dict[Tier, float | None]:
-    keys = shard.keys
+    ready, info = shard.keys["ready"], shard.keys["info"]
     heads = await shard.ask(
-        *(("ZRANGEBYSCORE", keys["ready"], *band(tier), "LIMIT", 0, HEADS) for tier in Tier),
+        *(("ZRANGEBYSCORE", ready, *band(tier), "WITHSCORES", "LIMIT", 0, HEADS) for tier in Tier),
     )
-    members = [member for head in heads for member in head]
-    clock, *values = await shard.ask(("TIME",), *((("HMGET", keys["info"], *members),) if members else ()))
+    members = [member for head in heads for member, _ in head]
+    clock, *values = await shard.ask(("TIME",), *((("HMGET", info, *members),) if members else ()))
     stored = dict(zip(members, values[0], strict=True)) if members else {}
-    return {tier: _age_s(milliseconds(clock), map(stored.get, head)) for tier, head in zip(Tier, heads, strict=True)}
+    now_ms = milliseconds(clock)
+    return {tier: _age_s(now_ms, head, stored) for tier, head in zip(Tier, heads, strict=True)}
 
 
-def _age_s(now_ms: float, values: Iterable[bytes | None]) -> float | None:
-    since = [pushed_ms(value) for value in values if value is not None and is_ours(value)]
+def _age_s(now_ms: float, head: Sequence[tuple[bytes, float]], stored: Mapping[bytes, bytes | None]) -> float | None:
+    values = ((stored[member], rank) for member, rank in head)
+    since = [pushed_ms(value, rank) for value, rank in values if value is not None and is_ours(value)]
     return max(now_ms - min(since), 0.0) / 1000 if since else None
 
 

@@ -16,6 +16,7 @@ reason to stop watching. A lease that runs out counts as a try. A push wakes a w
 shard, and critical borrowers are taken from every shard first. Members are 20 raw bytes.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -46,6 +47,9 @@ _HasBorrower = TypeVar("_HasBorrower", Entry, Claim, QueueItem)
 SCHEMA = "v1"
 BATCH = 2000
 """Borrowers in one script call: a few milliseconds of the server's time."""
+PUSH_BATCH = 500
+IN_FLIGHT = 4
+"""Pushes under way at once: we pack the next while the server works on the last."""
 PAGE = 500
 PEEK_LIMIT = 1000
 STARVING_S = 60.0
@@ -72,10 +76,13 @@ class BorrowerQueue:
 
     async def push(self, entries: Sequence[Entry]) -> int:
         """Queue these borrowers; returns how many were not known, the others were merged."""
+        unique = len({entry.borrower for entry in entries}) == len(entries)
+        batches = [part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)]
+        step = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
         added = 0
-        for batch in _batches(entries):
-            for shard, part in self._split(batch):
-                added += int(await shard.run("push", pack_entries(part)))
+        for first in range(0, len(batches), step):
+            under_way = (_push(shard, part, unique=unique) for shard, part in batches[first : first + step])
+            added += sum(await asyncio.gather(*under_way))
         return added
 
     async def claim(self, count: int) -> list[Claim]:
@@ -223,6 +230,10 @@ class BorrowerQueue:
         return parts.items()
 
 
+async def _push(shard: Shard, entries: Sequence[Entry], *, unique: bool) -> int:
+    return int(await shard.run("push", (int(unique), *pack_entries(entries))))
+
+
 async def _purge(shard: Shard, argument: str) -> int:
     """Page through what nobody holds; what stays moves the next page on."""
     dropped = 0
@@ -245,5 +256,5 @@ def _urgency(item: QueueItem) -> float:
     return base_of(item.tier, item.score) - item.age_s * 1000
 
 
-def _batches(items: Sequence[_HasBorrower]) -> Iterable[Sequence[_HasBorrower]]:
-    return (items[first : first + BATCH] for first in range(0, len(items), BATCH))
+def _batches(items: Sequence[_HasBorrower], size: int = BATCH) -> Iterable[Sequence[_HasBorrower]]:
+    return (items[first : first + size] for first in range(0, len(items), size))

@@ -53,12 +53,19 @@ class Shard:
         """What is known of these members; those gone meanwhile are left out."""
         if not members:
             return []
-        clock, values, failures = await self.ask(
-            ("TIME",), ("HMGET", self.keys["info"], *members), ("HMGET", self.keys["reason"], *members)
+        clock, values, failures, ranks = await self.ask(
+            ("TIME",),
+            ("HMGET", self.keys["info"], *members),
+            ("HMGET", self.keys["reason"], *members),
+            ("ZMSCORE", self.keys["ready"], *members),
         )
         now_ms = milliseconds(clock)
-        rows = zip(members, values, failures, strict=True)
-        return [unpack_item(member, value, now_ms, why) for member, value, why in rows if is_ours(value)]
+        rows = zip(members, values, failures, ranks, strict=True)
+        return [
+            unpack_item(member, value, now_ms, rank=rank, failure=why)
+            for member, value, why, rank in rows
+            if is_ours(value)
+        ]
 
 
 _SIDE_KEYS = ("info", "dirty", "reason", "meta", "wait0", "wait1")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from liqcli.errors import InputError
 from liqcli.model import NO_DEBT, Tier
-from liqcli.store.entries import State, pack_value, pack_wide, unpack_item, unpack_wide
+from liqcli.store.entries import State, base_of, pack_value, pack_wide, unpack_item, unpack_wide
 from liqcli.store.queue import BorrowerQueue, Entry
 from tests.store.conftest import address, entry
 
@@ -58,15 +58,15 @@ async def test_only_addresses_are_taken(queue: BorrowerQueue, borrower: str) -> 
 
 
 @given(
-    score=st.floats(-1000, 1000).map(lambda score: round(score, 6)),
+    score=st.floats(-1000, 1000).map(lambda score: round(score, 4)),
     tier=st.sampled_from(Tier),
     health_factor=st.none() | st.integers(0, 2**256 - 1),
     because=st.text(max_size=20, alphabet=st.characters(exclude_categories=["Cs"])),
 )
 def test_packing_is_exact(score: float, tier: Tier, health_factor: int | None, because: str) -> None:
-    """Tier, score to six digits, health factor and reason come out as they went in."""
-    value = b"\0" * 8 + pack_value(Entry(address(1), score, tier, health_factor, because), State.DEAD)
-    item = unpack_item(bytes.fromhex(address(1)[2:]), value, 2000.0)
+    """Tier, score to four digits, health factor and reason come out as they went in."""
+    value = pack_value(Entry(address(1), score, tier, health_factor, because), State.DEAD)
+    item = unpack_item(bytes.fromhex(address(1)[2:]), value, 3000.0, rank=base_of(tier, score) + 1000.0)
     assert (item.score, item.tier, item.health_factor, item.because) == (score, tier, health_factor, because)
     assert (item.age_s, item.state) == (2.0, State.DEAD)
 

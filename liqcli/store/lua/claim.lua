@@ -35,6 +35,7 @@ local function overdue_in(tier, places)
   local members = redis.call('ZRANGEBYSCORE', ready, start, start + ZERO + now - starving_ms, 'LIMIT', 0, places)
   local old = {}
   for i, value in ipairs(#members > 0 and fetch(members) or {}) do
+    value = value and timed(value, redis.call('ZSCORE', ready, members[i]))
     if value and now - struct.unpack('<d', value) > starving_ms then old[#old + 1] = members[i] end
   end
   return old
@@ -74,6 +75,7 @@ end
 
 local function lease_all(members)
   local values = fetch(members)
+  local ranks = redis.call('ZMSCORE', ready, unpack(members))
   local stamp = struct.pack('<d', token)
   local leases, kept = {}, {}
   for i, member in ipairs(members) do
@@ -82,7 +84,7 @@ local function lease_all(members)
     if #member ~= 20 then
       foreign = foreign + 1
     elseif not held then
-      value = string.sub(value, 1, 16) .. stamp .. string.sub(value, 25, 26) .. LEASED .. string.sub(value, 28)
+      value = string.sub(timed(value, ranks[i]), 1, 16) .. stamp .. string.sub(value, 25, 26) .. LEASED .. string.sub(value, 28)
       leases[#leases + 1] = now + lease_ms
       leases[#leases + 1] = member
       kept[#kept + 1] = member
@@ -100,7 +102,7 @@ local function lease_all(members)
 end
 
 local chosen = choose()
-for first = 1, #chosen, CHUNK do lease_all(slice(chosen, first, 1)) end
+for first = 1, #chosen, CHUNK do lease_all({unpack(chosen, first, math.min(first + CHUNK - 1, #chosen))}) end
 
 local window = math.floor(now / WINDOW_MS)
 local waited = KEYS[9 + window % 2]

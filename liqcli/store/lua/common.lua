@@ -7,7 +7,9 @@ local ready, lease, later, dead, info, dirty, reason, meta = unpack(KEYS)
 
 local CHUNK = 500 -- unpack() fails near 8,000 values
 local READY, LEASED, LATER, DEAD = 'R', 'L', 'W', 'D'
-local HEAD = '<dddHc1' -- first pushed (ms), base (tier and score), token, tries, state; then health factor and reasons
+-- First pushed (ms), base (tier and score), token, tries, state; then health factor and reasons. What was pushed once
+-- and not touched since has 0 as its time: there it is rank - base, so that a push can store values as they come.
+local HEAD = '<dddHc1'
 local HEAD_SIZE = 27
 local BAND = 1e13 -- width of a tier in the ranks
 local ZERO = 1e8 -- base of score 0 inside a tier
@@ -19,6 +21,13 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function rank(value)
   local pushed, base = struct.unpack('<dd', value)
   return pushed + base
+end
+
+-- The value with the time of its first push in it.
+local function timed(value, at)
+  local pushed, base = struct.unpack('<dd', value)
+  if pushed > 0 then return value end
+  return struct.pack('<d', at and at - base or now) .. string.sub(value, 9)
 end
 
 local function state_of(value)
@@ -92,9 +101,12 @@ local function fetch(members)
   return values
 end
 
-local function slice(list, first, step)
-  local part = {}
-  for i = first, math.min(first + CHUNK * step - 1, #list), step do part[#part + 1] = list[i] end
+local function every_second(list, from, to)
+  local part, n = {}, 0
+  for i = from, to, 2 do
+    n = n + 1
+    part[n] = list[i]
+  end
   return part
 end
 
@@ -104,9 +116,10 @@ local function make_ready(member, value)
   redis.call('HSET', info, member, value)
 end
 
--- An event for a borrower that is already known and not in `ready`.
+-- An event for a borrower that is already known.
 local function arrive(member, old, new)
   local state = state_of(old)
+  if state == READY then old = timed(old, redis.call('ZSCORE', ready, member)) end
   if state == LEASED then
     local waiting = redis.call('HGET', dirty, member)
     redis.call('HSET', dirty, member, waiting and merge(waiting, new) or new)

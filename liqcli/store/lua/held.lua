@@ -3,7 +3,7 @@
 local function for_held(first, act)
   local accepted = {}
   for start = first, #ARGV, 2 * CHUNK do
-    local members = slice(ARGV, start, 2)
+    local members = every_second(ARGV, start, math.min(start + 2 * CHUNK - 1, #ARGV))
     local values = fetch(members)
     local seen = {}
     for i, member in ipairs(members) do

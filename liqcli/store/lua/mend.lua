@@ -9,6 +9,7 @@ local function forget(member)
 end
 
 local function bring_forward(member, value)
+  value = timed(value, redis.call('ZSCORE', ready, member))
   if deed == 'promote' then
     local pushed = struct.unpack('<d', value)
     value = struct.pack('<dd', pushed, tonumber(argument)) .. string.sub(value, 17)
