@@ -1,7 +1,7 @@
 """The market's logs: eth_getLogs in windows that adapt to the node, decoded by slicing hex."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -54,12 +54,26 @@ _TOPIC_LENGTH = 66
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """What ties a block to its chain, and when it was."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
-    """All logs of the blocks `first` to `last`, in (block, log index) order; empty when `last` lies before `first`."""
+    """All logs of the blocks `first` to `last`, in (block, log index) order; empty when `last` lies before `first`.
+
+    `head` is the newest block the answering node had, `headers` are those that were asked for and exist.
+    """
 
     first: int
     last: int
     logs: list[RawLog]
+    head: int = 0
+    headers: Mapping[int, Header] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +130,46 @@ async def follow_windows(market: Market, first: int, last: int, *, widest: int) 
         first = window.last + 1
 
 
-async def read_logs(market: Market, first: int, last: int) -> Window:
-    """The logs of these blocks, cut to those the answering node really has: one that lags would leave the rest out."""
+async def read_logs(market: Market, first: int, last: int, *, headers: Sequence[int] = ()) -> Window:
+    """The logs of these blocks, cut to those the answering node really has: one that lags would leave the rest out.
+
+    `headers` are block numbers whose headers come from the same node with the same request.
+    """
     query = {"fromBlock": hex(first), "toBlock": hex(last), "address": _addresses(market), "topics": [_TOPICS]}
-    head, logs = await market.rpc.batch([("eth_blockNumber", []), ("eth_getLogs", [query])])
+    calls: list[tuple[str, list[Any]]] = [("eth_blockNumber", []), ("eth_getLogs", [query])]
+    head, logs, *blocks = await market.rpc.batch([*calls, *map(_header_call, headers)])
     if isinstance(head, LiqError):
         raise head
-    known = min(last, quantity(head))
+    newest = quantity(head)
+    known = min(last, newest)
     if known < first:
-        return Window(first, known, [])
+        return Window(first, known, [], newest)
     if isinstance(logs, LiqError):
         raise logs
     if not isinstance(logs, list):
         raise Unreachable("the node answered eth_getLogs with something else than a list")
-    return Window(first, known, sorted((log for log in logs if _place(log)[0] <= known), key=_place))
+    kept = sorted((log for log in logs if _place(log)[0] <= known), key=_place)
+    return Window(first, known, kept, newest, _headers(blocks))
+
+
+async def read_headers(market: Market, blocks: Iterable[int]) -> dict[int, Header]:
+    """The headers of these blocks; one that the node does not have is absent."""
+    return _headers(await market.rpc.batch(list(map(_header_call, sorted(blocks)))))
+
+
+def _header_call(block: int) -> tuple[str, list[Any]]:
+    return "eth_getBlockByNumber", [hex(block), False]
+
+
+def _headers(blocks: Iterable[Any]) -> dict[int, Header]:
+    found = {}
+    for block in blocks:
+        if isinstance(block, LiqError):
+            raise block
+        if isinstance(block, Mapping):
+            header = Header(quantity(block.get("number")), str(block.get("hash")), quantity(block.get("timestamp")))
+            found[header.number] = header
+    return found
 
 
 def decode_events(logs: Sequence[RawLog], *, at: float) -> list[Event]:

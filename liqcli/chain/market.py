@@ -93,6 +93,11 @@ class Market:
         self.reserves = reserves
         self._aggregator = aggregator
 
+    @property
+    def aggregator(self) -> Aggregator:
+        """Many reads of one block in one call."""
+        return self._aggregator
+
     async def head(self) -> tuple[int, int]:
         """The newest block's number and timestamp."""
         block = await self.rpc.call("eth_getBlockByNumber", *_LATEST_HEADER)
