@@ -11,8 +11,8 @@ import numpy as np
 from liqcli.lag import glyphs
 from liqcli.lag.cause import Finding
 from liqcli.lag.model import CapacityRow, Cause, Incident, Recommendation
-from liqcli.lag.simulate import slots_for
-from liqcli.lag.stream import Service, Stream
+from liqcli.lag.simulate import Seconds, slots_for
+from liqcli.lag.stream import FEW, Service, Stream
 
 SLOT_BYTES = 40
 """What tokio allocates for a slot with an 8-byte event (39.4 measured); larger events cost more."""
@@ -30,16 +30,31 @@ STALE_SECONDS = 1.0
 """One HyperEVM block: older events than this lose liquidations anyway."""
 
 
-def needed_slots(stream: Stream, service: Service, *, background: float) -> int:
+def needed_slots(stream: Stream, service: Service, cause: Cause, *, background: float) -> int:
     """The deepest backlog of an endless buffer; `background` is the load assumed while the receiver catches up."""
     if not stream.timed:
         return stream.slots + int(stream.lost.max())
-    idle = np.maximum(stream.gaps / service.point - stream.slots, 0.0) * (1 - background)
+    free = np.maximum(stream.gaps - absences(stream, cause), 0.0)
+    idle = np.maximum(free / service.point - stream.slots, 0.0) * (1 - background)
     deepest = depth = float(stream.lost[0])
     for drained, lost in zip(idle.tolist(), stream.lost[1:].tolist(), strict=True):
         depth = max(0.0, depth - drained) + lost
         deepest = max(deepest, depth)
     return stream.slots + int(deepest)
+
+
+def absences(stream: Stream, cause: Cause) -> Seconds:
+    """The seconds of each gap in which a blocked receiver drained nothing: its absence, at most half the gap.
+
+    A gap cannot be shorter than the absence at its end, so the greatest N / gap is a lower bound of the steady rate.
+    """
+    if cause is not Cause.BLOCKED_CONSUMER or len(stream) < 2:
+        return np.zeros(max(len(stream) - 1, 0))
+    gaps, lost = stream.gaps, stream.lost[1:]
+    jumps = (lost >= FEW) & (gaps > 0)
+    steady = float((lost[jumps] / gaps[jumps]).max(initial=0.0))
+    away = (lost + stream.slots) / steady if steady > 0 else np.zeros(len(lost))
+    return np.where(jumps, np.minimum(away, gaps / 2), 0.0)
 
 
 def recommend(finding: Finding) -> Recommendation:
@@ -48,7 +63,9 @@ def recommend(finding: Finding) -> Recommendation:
     refusal = _refusal(finding)
     if refusal:
         return Recommendation(None, None, None, None, _speedup(finding), "high", (refusal,))
-    low, need, high = (needed_slots(stream, service, background=background) for background in (0.0, 0.5, 0.8))
+    low, need, high = (
+        needed_slots(stream, service, finding.cause, background=background) for background in (0.0, 0.5, 0.8)
+    )
     capacity = slots_for(int(MARGIN * need))
     derivation = [
         f"needed = slots + deepest further backlog = {stream.slots:,} + {need - stream.slots:,} = {need:,}",

@@ -141,6 +141,8 @@ def _greatest_excess(stream: Stream) -> tuple[float, int, int]:
 
 def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], duty: float) -> Reason | None:
     """No room for a pause between first and last line: fewer were handled than came, all along."""
+    if _never_drains(stream, service, split):
+        return _overload(stream, service, duty, "high")
     longest = max(split, key=lambda episode: episode.lost)
     if longest.stop - longest.first < 6 or service.source == "assumed":
         return None
@@ -150,15 +152,27 @@ def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], dut
     depth = stream.slots * service.point
     if longest.seconds < min(10.0, 3 * depth) and service.load > 6 and len(split) == 1:
         return None
-    excess = stream.total / stream.span_s
+    return _overload(stream, service, duty, "high" if longest.seconds > 3 * depth else "medium")
+
+
+def _overload(stream: Stream, service: Service, duty: float, confidence: str) -> Reason:
+    excess, depth = stream.total / stream.span_s, stream.slots * service.point
     return (
         Cause.SLOW_CONSUMER,
-        "high" if longest.seconds > 3 * depth else "medium",
+        confidence,
         (
             f"{excess:,.3g} events/s more came than were handled, for {glyphs.span(stream.span_s)} without relief",
             f"{glyphs.percent(duty, 1.0)} of it left no chance to idle: a full buffer takes {glyphs.span(depth)}",
         ),
     )
+
+
+def _never_drains(stream: Stream, service: Service, split: tuple[Episode, ...]) -> bool:
+    """Whether the pauses between many episodes could not have held what was lost: an endless buffer grows on."""
+    if len(split) < 8 or service.source == "assumed" or service.jump < FEW:
+        return False
+    room = np.maximum(stream.gaps / service.point - stream.slots, 0.0).sum()
+    return bool(room < stream.total - split[0].lost)
 
 
 def _steady_loss(stream: Stream, service: Service, duty: float) -> bool:

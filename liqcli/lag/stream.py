@@ -21,6 +21,9 @@ FEW = 10
 PATIENCE_SECONDS = 1.0
 """Handlers slower than this are believed only when N follows the gap very closely."""
 
+LONGEST_HANDLER_SECONDS = 5.0
+"""A receiver that is away longer than this for each single event is not slow but blocked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -117,16 +120,23 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         lines=runs.lines[at],
         head=runs.head[at],
         slots=slots,
-        resolution_s=_resolution(start, end) if timed else 0.0,
+        resolution_s=_resolution(statistics),
         begin_us=begin,
     )
 
 
-def _resolution(start_us: Int64s, end_us: Int64s) -> float:
-    steps = [
-        step for step in (1_000_000, 100_000, 10_000, 1_000) if not (start_us % step).any() | (end_us % step).any()
-    ]
-    return steps[0] / 1e6 if steps else 1e-6
+def _resolution(statistics: Statistics) -> float:
+    """The step of the log's clock in seconds: a microsecond unless many lines agree on a coarser one.
+
+    Lines of tracing's own formats carry at least milliseconds; whole seconds there are the producer's doing.
+    """
+    at = statistics.rows.at_us
+    at = at[at != NO_TIME]
+    bare = statistics.inputs.wrapper is None
+    steps = (100_000, 10_000, 1_000) if bare else (1_000_000, 100_000, 10_000, 1_000)
+    if len(at) < 8 or (bare and not (at % 1_000_000).any()):
+        return 1e-6
+    return next((step / 1e6 for step in steps if not (at % step).any()), 1e-6)
 
 
 def measure_service(stream: Stream, *, handler_ms: float | None) -> Service:
@@ -196,7 +206,7 @@ def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
     if is_block_locked(stream):
         large_ok = gaps < 0.5
     elif large.sum() == 0:
-        return gaps < max(PATIENCE_SECONDS, 4 * float(np.quantile(gaps, 0.25)))
+        return gaps < max(PATIENCE_SECONDS, min(4 * float(np.quantile(gaps, 0.25)), LONGEST_HANDLER_SECONDS))
     else:
         large_ok = _follows(gaps, lost, large)
     return np.where(large, large_ok, gaps < PATIENCE_SECONDS) & (gaps > 0)
@@ -205,7 +215,7 @@ def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
 def _follows(gaps: Seconds, lost: Int64s, large: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The gaps near the shortest large ones, if N follows the gap among them; none otherwise."""
     typical = float(np.quantile(gaps[large], 0.25))
-    near = gaps <= 10 * typical
+    near = gaps <= min(10 * typical, LONGEST_HANDLER_SECONDS)
     chosen = near & large & (gaps > 0)
     if chosen.sum() < (4 if typical < PATIENCE_SECONDS else 8):
         return near & (gaps < 0.05)
