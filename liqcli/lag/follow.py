@@ -3,10 +3,8 @@
 import io
 import os
 import select
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +16,7 @@ from liqcli.lag.model import DEFAULT_CAPACITY, Statistics
 from liqcli.lag.parse import LagReading, in_time_order, newest_of, parse_lag
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
-from liqcli.lag.sources import Block, Opened, Source, open_source, read_blocks
-
-LOOK_SECONDS = 0.5
-
-
-def follow_lag(
-    paths: Sequence[str | Path],
-    *,
-    form: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    capacity: int = DEFAULT_CAPACITY,
-    incident_gap_us: int = INCIDENT_GAP_US,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Statistics]:
-    """The statistics of all that is there, then again whenever a log has grown.
-
-    A file that is renamed, replaced or cut short is read to its end and then from the new beginning. A line is
-    counted when its line feed is there. Ends only when every input is a pipe that was closed.
-    """
-    reading, tally = parse_lag(paths, form=form, since=since, until=until), Tally()
-    with _open_all(reading) as logs:
-        news = in_time_order([(span.first_us, log.news()) for log, span in zip(logs, reading.spans, strict=True)])
-        seen = -1
-        while True:
-            for batch in news:
-                tally.add(batch)
-            if reading.account.size != seen:
-                seen = reading.account.size
-                summary = summary_of(reading.account)
-                yield snapshot(reading, tally, summary, capacity=capacity, incident_gap_us=incident_gap_us)
-            if all(log.has_ended for log in logs):
-                return
-            sleep(LOOK_SECONDS)
-            news = (batch for log in logs for batch in log.news())
+from liqcli.lag.sources import STDIN_FILENO, Block, Opened, Source, open_source, read_blocks
 
 
 @dataclass(slots=True)
@@ -77,6 +41,12 @@ class Followed:
             self.opened.file.close()
             self.opened = open_source(self.source)
             yield from self._scan(is_last=False)
+
+    def close(self) -> None:
+        """Close the file; a pipe is left as it was found."""
+        if self.source.path is None:
+            os.set_blocking(self.opened.file.fileno(), True)
+        self.opened.file.close()
 
     def _scan(self, *, is_last: bool) -> Iterator[Batch]:
         yield from self.reading.scan(self.scanner, self._blocks(is_last=is_last))
@@ -124,23 +94,69 @@ class _Available(io.RawIOBase):
         return count or 0
 
 
-@contextmanager
-def _open_all(reading: LagReading) -> Iterator[list[Followed]]:
-    """Open every log; a pipe is read without waiting, and left as it was found."""
-    logs = []
-    try:
-        for source in reading.sources:
-            if source.path is None:
-                select.select([0], [], [])
-            opened = open_source(source)
-            if source.path is None and opened.is_plain:
-                os.set_blocking(opened.file.fileno(), False)
-            scanner = Scanner(source.name, newest_of(source), form=reading.form, roster=reading.roster)
-            reading.account.add_source(source, opened)
-            logs.append(Followed(source, opened, scanner, reading))
-        yield logs
-    finally:
-        for log in logs:
-            if log.source.path is None:
-                os.set_blocking(log.opened.file.fileno(), True)
-            log.opened.file.close()
+@dataclass(slots=True)
+class Follower:
+    """The running statistics of logs that are still written; made by `follow`, closed by leaving `with`."""
+
+    reading: LagReading
+    logs: list[Followed]
+    capacity: int
+    incident_gap_us: int
+    tally: Tally = field(default_factory=Tally)
+    seen: int = -1
+
+    def __enter__(self) -> "Follower":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for log in self.logs:
+            log.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing can come any more: every input is a pipe whose writer is gone."""
+        return all(log.has_ended for log in self.logs)
+
+    def poll(self) -> Statistics | None:
+        """Read the lines completed since the last call; None where there are none.
+
+        A file that is renamed, replaced or cut short is read to its end, then from its new beginning.
+        """
+        if self.seen < 0:
+            spans = zip(self.logs, self.reading.spans, strict=True)
+            news = in_time_order([(span.first_us, log.news()) for log, span in spans])
+        else:
+            news = (batch for log in self.logs for batch in log.news())
+        for batch in news:
+            self.tally.add(batch)
+        if self.reading.account.size == self.seen:
+            return None
+        self.seen = self.reading.account.size
+        summary = summary_of(self.reading.account)
+        return snapshot(self.reading, self.tally, summary, capacity=self.capacity, incident_gap_us=self.incident_gap_us)
+
+
+def follow(
+    paths: Sequence[str | Path],
+    *,
+    form: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    capacity: int = DEFAULT_CAPACITY,
+    incident_gap_us: int = INCIDENT_GAP_US,
+) -> Follower:
+    """Begin to follow logs; arguments as for `measure_lag`. The first `poll` reads all that is there."""
+    reading = parse_lag(paths, form=form, since=since, until=until)
+    return Follower(reading, [_open(reading, source) for source in reading.sources], capacity, incident_gap_us)
+
+
+def _open(reading: LagReading, source: Source) -> Followed:
+    """Open one log; a pipe will be read without waiting once it has begun."""
+    if source.path is None:
+        select.select([STDIN_FILENO], [], [])
+    file = open_source(source)
+    if source.path is None and file.is_plain:
+        os.set_blocking(file.file.fileno(), False)
+    reading.account.add_source(source, file)
+    scanner = Scanner(source.name, newest_of(source), form=reading.form, roster=reading.roster)
+    return Followed(source, file, scanner, reading)

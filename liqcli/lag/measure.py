@@ -17,7 +17,7 @@ from liqcli.lag.incidents import INCIDENT_GAP_US, Tally, statistics_of
 from liqcli.lag.model import DEFAULT_CAPACITY, InputSummary, Int64s, Statistics
 from liqcli.lag.parse import LagReading, parse_lag
 from liqcli.lag.scan import receiver_code
-from liqcli.lag.sources import BLOCK, Source, open_source
+from liqcli.lag.sources import BLOCK, Source, opened
 
 FORK_LEAST = 48 << 20
 """Bytes per process below which another process costs more than it saves."""
@@ -63,11 +63,10 @@ def _edges(sources: list[Source], processes: int | None) -> list[int]:
     parts = min(wanted, source.size // FORK_LEAST) if processes is None else wanted
     if parts < 2:
         return []
-    opened = open_source(source)
-    with opened.file:
-        if not opened.is_plain:
+    with opened(source) as file:
+        if not file.is_plain:
             return []
-        inner = {_line_start(opened.stream, source.size * part // parts) for part in range(1, parts)}
+        inner = {_line_start(file.stream, source.size * part // parts) for part in range(1, parts)}
     return sorted({0, source.size} | {edge for edge in inner if 0 < edge < source.size})
 
 

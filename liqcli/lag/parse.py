@@ -14,7 +14,7 @@ from liqcli.lag.clock import moment_us
 from liqcli.lag.model import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
-from liqcli.lag.sources import Block, Source, find_sources, open_source, read_blocks
+from liqcli.lag.sources import Block, Source, find_sources, opened, read_blocks
 from liqcli.lag.spans import Span, span_of
 
 FORMATS = ("full", "compact", "pretty", "json", "uptime", "plain")
@@ -53,13 +53,12 @@ class LagReading:
 
     def read(self, source: Source, *, start: int = 0, limit: int | None = None) -> Iterator[Batch]:
         """The batches of one file, or of the bytes from `start` on, and its part of the account."""
-        opened = open_source(source)
-        with opened.file:
+        with opened(source) as file:
             if start:
-                opened.stream.seek(start)
+                file.stream.seek(start)
             scanner = Scanner(source.name, newest_of(source), form=self.form, roster=self.roster)
-            yield from self.scan(scanner, read_blocks(opened.stream, margin=MARGIN, limit=limit))
-        self.account.add_source(source, opened)
+            yield from self.scan(scanner, read_blocks(file.stream, margin=MARGIN, limit=limit))
+        self.account.add_source(source, file)
         self.account.add_counts(scanner.take_counts())
 
     def scan(self, scanner: Scanner, blocks: Iterable[Block]) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 from liqcli.errors import InputError
 
 STDIN = "-"
+STDIN_FILENO = 0
 BLOCK = 2 << 20
 """Bytes read at a time, and the longest line."""
 HEAD = 1 << 16
@@ -61,6 +63,12 @@ class Opened:
     file: io.BufferedReader
     compression: str | None
     encoding: str
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
 
     @property
     def is_plain(self) -> bool:
@@ -120,6 +128,16 @@ def _target(path: Path) -> Path:
         return path
 
 
+@contextmanager
+def opened(source: Source) -> Iterator[Opened]:
+    """One input while it is read; what the system refuses is an InputError."""
+    try:
+        with open_source(source) as open_input:
+            yield open_input
+    except OSError as error:
+        raise InputError(f"cannot read {source.name}: {error.strerror}", hint=f"check: ls -l {source.name}") from error
+
+
 def open_source(source: Source) -> Opened:
     """Open one input and recognise compression and encoding by its first bytes, never by its name."""
     file = _open_file(source)
@@ -140,11 +158,8 @@ def open_source(source: Source) -> Opened:
 
 def _open_file(source: Source) -> io.BufferedReader:
     if source.path is None:
-        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), HEAD)
-    try:
-        file = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise InputError(f"cannot read {source.name}: {error.strerror}", hint=f"check: ls -l {source.name}") from error
+        return io.BufferedReader(io.FileIO(STDIN_FILENO, closefd=False), HEAD)
+    file = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     return io.BufferedReader(io.FileIO(file), HEAD)
 
 

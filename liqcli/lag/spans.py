@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from liqcli.lag.model import NO_TIME, Clock
-from liqcli.lag.sources import HEAD, Source, open_source
+from liqcli.lag.sources import HEAD, Source, opened
 from liqcli.lag.wrappers import read_line
 
 _MOST_LINES = 200
@@ -22,13 +22,12 @@ def span_of(source: Source, newest: date) -> Span:
     """Look at both ends of a file; of a compressed one only the beginning can be seen, of standard input nothing."""
     if source.path is None:
         return Span(None, None)
-    opened = open_source(source)
-    with opened.file:
-        first = first_time(opened.stream.peek(HEAD), newest)
-        if not opened.is_plain or source.size is None:
+    with opened(source) as file:
+        first = first_time(file.stream.peek(HEAD), newest)
+        if not file.is_plain or source.size is None:
             return Span(first, None)
-        opened.stream.seek(max(source.size - HEAD, 0))
-        return Span(first, last_time(opened.stream.read(HEAD), newest))
+        file.stream.seek(max(source.size - HEAD, 0))
+        return Span(first, last_time(file.stream.read(HEAD), newest))
 
 
 def first_time(text: bytes, newest: date) -> int | None:
