@@ -15,7 +15,7 @@ from liqcli.book.events import BookEvent
 from liqcli.book.ledger import Before, Changes, Ledger
 from liqcli.book.state import Account, ReserveState
 from liqcli.chain.reserves import ReserveTokens
-from liqcli.errors import LiqError
+from liqcli.errors import LiqError, Unreachable
 from liqcli.model import Address
 
 UNDO_BLOCKS = 64
@@ -26,8 +26,8 @@ class Unknown(LiqError):
     """The book does not know this account exactly; the message says why."""
 
 
-class BrokenPage(LiqError):
-    """A page does not follow the book: a gap before it, or two different logs in one place."""
+class BrokenPage(Unreachable):
+    """A page does not follow the book: a gap before it, or two different logs in one place; to be read again."""
 
 
 class TooDeep(LiqError):

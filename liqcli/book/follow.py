@@ -1,0 +1,164 @@
+"""Keep a book at the head of its chain: pages of logs, upgrades and listings on the way, reorganisations undone."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from liqcli.book.events import ReserveListed, Upgraded, blocks_without_time, decode_logs
+from liqcli.book.positions import UNDO_BLOCKS, Book, BrokenPage, Identity, Outcome, Page, TooDeep
+from liqcli.book.reads import read_accounts, read_market
+from liqcli.chain.logs import RawLog, Window, follow_windows, read_headers, read_logs
+from liqcli.chain.market import Market
+
+OVERLAP_BLOCKS = 4
+"""Each page near the head reads so many blocks again: a log that a node left out once is found the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A page that the book took in, with its raw logs for whoever else reads them.
+
+    After a reorganisation `undone_to` is the last block kept, and the page is empty.
+    """
+
+    page: Page
+    logs: Sequence[RawLog]
+    outcome: Outcome
+    undone_to: int | None = None
+
+
+class Follower:
+    """Moves one book along one market; not to be used by two tasks at once."""
+
+    def __init__(self, market: Market, book: Book, *, window_blocks: int, overlap_blocks: int = OVERLAP_BLOCKS) -> None:
+        self.market = market
+        self.book = book
+        self._window_blocks = window_blocks
+        self._overlap_blocks = overlap_blocks
+
+    async def follow(self, to: int) -> AsyncIterator[Step]:
+        """Bring the book to block `to`, page by page; ends early where the node's own chain ends.
+
+        A reorganisation is undone and read anew within the same call; TooDeep when the book did not keep that much.
+        """
+        settled = to - UNDO_BLOCKS
+        if self.book.cursor < settled:
+            windows = follow_windows(self.market, self.book.cursor + 1, settled, widest=self._window_blocks)
+            async for window in windows:
+                yield await self._take(window)
+        while self.book.cursor < to:
+            step = await self._near_head(to)
+            if step is None:
+                return
+            yield step
+
+    async def catch_up(self, to: int) -> None:
+        """`follow`, for who only wants the book."""
+        async for _ in self.follow(to):
+            pass
+
+    async def heal(self, at_most: int = 500) -> int:
+        """Read unknown reserves and up to so many unknown accounts from the chain; how many accounts were taken.
+
+        They stay unknown until the book has come to the block they were read at.
+        """
+        if self.book.unknown_reserves:
+            state = await read_market(self.market)
+            self.book.put_market(state.reserves, state.emodes, block=state.block)
+        unknown = sorted(self.book.unknown)[:at_most]
+        taken = 0
+        for group in await read_accounts(self.market, unknown):
+            taken += sum(self.book.put_account(position, block=group.block) for position in group.positions)
+        return taken
+
+    async def _near_head(self, to: int) -> Step | None:
+        """One page with its overlap and the headers that tie it to what was applied; None when the node has no more."""
+        book = self.book
+        first = max(min(book.hashes, default=book.cursor + 1), book.cursor + 1 - self._overlap_blocks)
+        window = await read_logs(self.market, first, to, headers=[book.cursor, to])
+        if window.last <= book.cursor and window.head < book.cursor:
+            return None
+        if self._is_forked(window):
+            undone_to = await self._common_block(window)
+            return Step(_nothing(undone_to, window.head), [], book.rollback(undone_to), undone_to)
+        return await self._take(window)
+
+    async def _take(self, window: Window) -> Step:
+        page = await self._page(window)
+        if any(self._needs_reload(event) for event in page.events):
+            await self.market.reload()
+            self.book.learn(self.market.reserves, self.market.version)
+            page = await self._page(await read_logs(self.market, window.first, window.last))
+        return Step(page, window.logs, self.book.apply(page))
+
+    async def _page(self, window: Window) -> Page:
+        missing = blocks_without_time(window.logs) - window.headers.keys()
+        headers = {**window.headers, **(await read_headers(self.market, missing) if missing else {})}
+        times = {block: header.timestamp for block, header in headers.items()}
+        hashes = {block: header.hash for block, header in headers.items()} | _hashes(window.logs)
+        events = decode_logs((log for log in window.logs if not log.get("removed")), times=times)
+        return Page(window.first, window.last, window.head, events, hashes)
+
+    def _needs_reload(self, event: object) -> bool:
+        ledger = self.book.ledger
+        if isinstance(event, Upgraded):
+            is_ours = event.contract == ledger.pool or event.contract in ledger.tokens
+            return is_ours and event.block > max(ledger.probed_at, self.book.cursor)
+        if not isinstance(event, ReserveListed) or event.a_token is None:
+            return False
+        known = ledger.listable.get(event.asset)
+        return known is None or known.a_token != event.a_token
+
+    def _is_forked(self, window: Window) -> bool:
+        known = self.book.hashes
+        seen = {block: header.hash for block, header in window.headers.items()} | _hashes(window.logs)
+        return bool(self._removed(window)) or any(known.get(block, seen[block]) != seen[block] for block in seen)
+
+    def _removed(self, window: Window) -> list[int]:
+        """Applied blocks of which the node says that they left the chain."""
+        known = self.book.hashes
+        gone = (log for log in window.logs if log.get("removed"))
+        return [block for log in gone if known.get(block := int(log["blockNumber"], 16)) == log.get("blockHash")]
+
+    async def _common_block(self, window: Window) -> int:
+        """The newest block that the book and the chain have in common."""
+        known = self.book.hashes
+        headers = await read_headers(self.market, known)
+        common = [block for block, header in headers.items() if known[block] == header.hash]
+        if not common:
+            oldest = min(known, default=self.book.cursor)
+            raise TooDeep(f"no block since {oldest:,} is still in the chain", hint="the book is built anew")
+        return min([max(common), *(block - 1 for block in self._removed(window))])
+
+
+def _hashes(logs: Sequence[RawLog]) -> dict[int, str]:
+    """Block hashes as the logs tell them; BrokenPage when one answer tells two of one block."""
+    hashes: dict[int, str] = {}
+    for log in logs:
+        if log.get("removed"):
+            continue
+        block = int(log["blockNumber"], 16)
+        if hashes.setdefault(block, str(log.get("blockHash"))) != str(log.get("blockHash")):
+            raise BrokenPage(f"the node told two versions of block {block:,}", hint="the page is read again")
+    return hashes
+
+
+def _nothing(block: int, head: int) -> Page:
+    return Page(block + 1, block, head, (), {})
+
+
+async def begin_at_head(market: Market) -> Book:
+    """A book of the newest block without accounts: `watch` them, or meet them in the logs, then `heal`."""
+    state = await read_market(market)
+    identity = Identity(market.chain_id, market.name, market.addresses.pool)
+    book = Book(identity, market.reserves, market.version, cursor=state.block, complete=False)
+    book.ledger.probed_at = state.block
+    book.put_market(state.reserves, state.emodes, block=state.block)
+    return book
+
+
+async def begin_at_first_block(market: Market, first: int) -> Book:
+    """An empty book before the market's first block: the logs alone make it exact. Block 0 has no logs."""
+    identity = Identity(market.chain_id, market.name, market.addresses.pool)
+    book = Book(identity, market.reserves, market.version, cursor=max(first, 1) - 1, complete=True)
+    book.ledger.probed_at, _ = await market.head()
+    return book
