@@ -44,6 +44,7 @@ class Note:
     text: str = ""
     reading: Reading | None = None
     plan: Liquidation | None = None
+    tx_hash: str = ""
     receipt: Receipt | None = None
 
 
@@ -267,7 +268,7 @@ class Engine:
         else:
             self.tally.sent += 1
             self.tally.event_to_send.since(action.arrived_at)
-            self._tell(Note("sent", tx_hash, action.reading, action.plan))
+            self._tell(Note("sent", reading=action.reading, plan=action.plan, tx_hash=tx_hash))
             settling = self._tasks.create_task(self._settle(executor, action, tx_hash))
             self._settling.add(settling)
             settling.add_done_callback(self._settling.discard)
@@ -283,7 +284,8 @@ class Engine:
             self.tally.won += 1
         else:
             self.tally.failed += 1
-        self._tell(Note("won" if receipt.succeeded else "failed", tx_hash, action.reading, action.plan, receipt))
+        kind = "won" if receipt.succeeded else "failed"
+        self._tell(Note(kind, reading=action.reading, plan=action.plan, tx_hash=tx_hash, receipt=receipt))
         self._finish(action)
 
     def _failed(self, action: _Action, why: str) -> None:

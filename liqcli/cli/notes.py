@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
-from liqcli.cli.render import health, usd
+from liqcli.cli.render import address, health, usd
 from liqcli.model import Address, Liquidation, Tier
 from liqcli.text import safe, short_address
 
@@ -32,8 +32,8 @@ class Printer:
         )
 
     def note(self, note: "Note") -> None:
-        """One line: time, kind, and what there is to know."""
-        self._line(note.kind, " ".join(filter(None, [self._facts(note), note.text and safe(note.text)])))
+        """One line: time, kind, and what there is to know; a receipt adds its profit line by line."""
+        self._line(note.kind, " ".join(filter(None, [self._facts(note), safe(note.text)])))
         if note.receipt is not None:
             for line in note.receipt.profit:
                 self._line("", f"{line.what:<20} {usd(line.base):>18}")
@@ -61,10 +61,16 @@ class Printer:
     def _facts(self, note: "Note") -> str:
         if note.reading is None:
             return ""
-        facts = f"{short_address(note.reading.borrower)} HF {health(note.reading.health_factor)}"
+        who = short_address(note.reading.borrower)
         if note.receipt is not None:
             receipt = note.receipt
-            return f"{facts} block {receipt.block:,} {usd(receipt.profit_base)} net, gas {receipt.gas_used:,}"
+            profit = usd(receipt.profit_base)
+            return (
+                f"{who} {profit} net, block {receipt.block:,}, gas {receipt.gas_used:,}, tx {address(receipt.tx_hash)}"
+            )
+        if note.tx_hash:
+            return f"{who} tx {address(note.tx_hash)}"
+        facts = f"{who} HF {health(note.reading.health_factor)}"
         return facts if note.plan is None else f"{facts} {self._plan(note.plan)}"
 
     def _plan(self, plan: Liquidation) -> str:
