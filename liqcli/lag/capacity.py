@@ -4,7 +4,7 @@ Let D be how much deeper an endless buffer would stand than the real, full one. 
 while the real receiver idles, and after a line it must first work through a full buffer. So needed = slots + max D.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -28,6 +28,14 @@ MARGIN = 1.1
 
 STALE_SECONDS = 1.0
 """One HyperEVM block: older events than this lose liquidations anyway."""
+
+
+FOLK_RULES: dict[str, Callable[[int, int], int]] = {
+    "double it": lambda slots, _largest: 2 * slots,
+    "10 x the largest lag": lambda _slots, largest: 10 * largest,
+    "capacity + largest lag": lambda slots, largest: slots + largest,
+}
+"""What people answer to the log line: each is shown beside the derived capacity."""
 
 
 def needed_slots(stream: Stream, service: Service, cause: Cause, *, background: float) -> int:
@@ -121,19 +129,10 @@ def _confidence(finding: Finding) -> str:
     return "high" if finding.service.jump >= 6 else "medium"
 
 
-def folk_rules(stream: Stream) -> dict[str, int]:
-    """What people answer to the log line: each is shown beside the derived capacity."""
-    largest = int(stream.head.max())
-    return {
-        "double it": 2 * stream.slots,
-        "10 x the largest lag": 10 * largest,
-        "capacity + largest lag": stream.slots + largest,
-    }
-
-
 def capacity_rows(finding: Finding, incidents: Iterable[Incident], recommended: int | None) -> tuple[CapacityRow, ...]:
     """The table: today's capacity, the folk rules, the recommendation, and the two sizes often seen in the field."""
-    asked = {finding.stream.slots, *folk_rules(finding.stream).values(), 10_000, 5_000_000}
+    slots, largest = finding.stream.slots, int(finding.stream.head.max())
+    asked = {slots, *(answer(slots, largest) for answer in FOLK_RULES.values()), 10_000, 5_000_000}
     asked |= {recommended} if recommended else set()
     losses = [incident.lost for incident in incidents]
     return tuple(_row(finding, losses, requested) for requested in sorted(asked) if requested <= LARGEST_SHOWN)

@@ -89,10 +89,8 @@ def _pieces(finding: Finding) -> tuple[Int64s, Seconds, Seconds]:
 
 
 def _sentence(finding: Finding, lost: int, slots: int, seconds: float, stale: float) -> str:
-    share = 1 - lost / finding.stream.total
-    outcome = (
-        "nothing would have been lost" if lost == 0 else f"{lost:,} would have been lost, {100 * share:.0f} % less"
-    )
+    less = glyphs.percent(finding.stream.total - lost, finding.stream.total)
+    outcome = "nothing would have been lost" if lost == 0 else f"{lost:,} would have been lost, {less} less"
     if lost >= finding.stream.total:
         outcome = f"{lost:,} would have been lost: no gain"
     doubt = (
