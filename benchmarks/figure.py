@@ -13,7 +13,7 @@ def figure(
     at_most: float | None = None,
     of: str = "ratio",
 ) -> bool:
-    """Print a figure: `target` is the least, `at_most` the greatest, ratio (value / reference) or value, as `of` says."""
+    """Print a figure: `target` is the least, `at_most` the greatest ratio to the reference or value, as `of` says."""
     ratio = None if reference is None else value / reference
     measured = ratio if of == "ratio" else value
     limit = target if at_most is None else at_most
