@@ -6,7 +6,7 @@ import select
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from liqcli.lag.account import summary_of
 from liqcli.lag.chunks import Batch
@@ -105,7 +105,7 @@ class Follower:
     tally: Tally = field(default_factory=Tally)
     seen: int = -1
 
-    def __enter__(self) -> "Follower":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -98,6 +98,8 @@ def _names(text: str, position: int) -> tuple[list[tuple[str, list[tuple[str, st
     while target is None and (name := _NAME.match(text, position)):
         fields = _FIELDS.match(text, name.end())
         end = fields.end() if fields else name.end()
+        if text.startswith("] ", end) and fields is None:
+            return spans, name[0], end + 2
         if text[end : end + 1] != ":":
             break
         closes = text[end + 1 : end + 2] in {" ", ""}

@@ -1,6 +1,7 @@
 """Blocks of log lines to columns: the few lines that matter are found, matched by shape or read one by one."""
 
 import ctypes
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -96,8 +97,8 @@ class Scanner:
     def scan(self, block: Block) -> Batch:
         """Classify every line of a block."""
         if block.dropped:
-            self.counts.lines += block.dropped
             self._skip(TOO_LONG, b"", self._line_number(0), block.dropped)
+            self.counts.lines += block.dropped
         if block.end == block.start:
             return Batch(EMPTY, EMPTY)
         text = sz.Str(memoryview(block.buffer)[block.start : block.end])
@@ -116,7 +117,7 @@ class Scanner:
             left = self._hits(text, needle) + block.start
             for known in self._shapes[needle]:
                 left = yield from self._matched(known, block, left)
-        left = _speaking(left, block.buffer, needle)
+        left = np.concatenate([_speaking(left, block.buffer, needle), _journal_hits(block, needle)])
         while len(left):
             hit, left = int(left[0]), left[1:]
             start = block.buffer.rfind(b"\n", 0, hit) + 1
@@ -299,6 +300,17 @@ def _independent(shapes: list[Shape]) -> list[Shape]:
         if len(chosen) < 2 and not ends:
             chosen.append(shape)
     return chosen
+
+
+def _journal_hits(block: Block, needle: bytes) -> Int64s:
+    """The needle as journald exports it in a message with colours: a list of byte values.
+
+    Sought only in blocks that begin like a journal: such a log holds nothing else.
+    """
+    if b"__REALTIME_TIMESTAMP" not in block.buffer[block.start : block.start + 4_096]:
+        return np.empty(0, np.int64)
+    values = re.compile(b", ?".join(b"%d" % value for value in needle))
+    return np.array([found.start() for found in values.finditer(block.buffer, block.start, block.end)], np.int64)
 
 
 def _line_feeds(block: Block) -> Int64s:
