@@ -1,0 +1,261 @@
+"""The book against the real contracts: whatever happens on the chain, it equals the pool's own account data."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from liqcli.aave.account import collateral_balance, debt_balance
+from liqcli.book.checkpoint import load_checkpoint, save_checkpoint
+from liqcli.book.follow import Follower
+from liqcli.chain.abi import encode_call
+from liqcli.model import NO_DEBT, WAD
+from liqcli.sandbox import calls
+from liqcli.sandbox.reserves import HYPE_EMODE, LISTINGS
+from liqcli.sandbox.transactions import Transaction
+from tests.book.stage import PEOPLE, STRANGER, Stage
+
+EXAMPLES, STEPS = 12, 190
+MINT_TO_TREASURY = bytes.fromhex("9cd19996")
+REPAY_WITH_A_TOKENS = bytes.fromhex("2dad97d4")
+
+people = st.sampled_from(PEOPLE)
+symbols = st.sampled_from([listing.symbol for listing in LISTINGS])
+usd = st.floats(1.0, 50_000.0).map(lambda amount: round(amount, 2))
+shares = st.floats(0.01, 1.0).map(lambda share: round(share, 3))
+
+
+class BookMachine(RuleBasedStateMachine):
+    """Borrowers, liquidators, feeds and admins act; after every step each account is compared."""
+
+    stage: Stage
+
+    def __init__(self):
+        super().__init__()
+        self.stage.reset()
+        self.pool = self.stage.deployment.pool
+
+    def asset(self, symbol):
+        """A listed asset."""
+        return self.stage.deployment.asset(symbol)
+
+    def held(self, who, *, debt):
+        """Balances by asset as the book has them; what it says is compared with the chain in every step."""
+        book, at = self.stage.book, self.stage.run(self.stage.market.head())[1]
+        position = book.position(who)
+        balance, scaled = (
+            (debt_balance, position.scaled_debt) if debt else (collateral_balance, position.scaled_collateral)
+        )
+        assets = {asset.token: asset for asset in self.stage.deployment.assets}
+        tokens = book.ledger.reserves
+        return {
+            assets[tokens[number].tokens.asset]: balance(book.version, book.reserves[number], amount, at)
+            for number, amount in scaled.items()
+        }
+
+    def some(self, who, share, *, debt):
+        """One of the holdings, and a share of it."""
+        held = self.held(who, debt=debt)
+        if not held:
+            return None, 0
+        asset = sorted(held, key=lambda asset: asset.token)[int(share * 1000) % len(held)]
+        return asset, max(int(held[asset] * share), 1)
+
+    def send(self, *transactions):
+        """Mine them and count the accepted ones."""
+        self.stage.done += self.stage.send(*transactions)
+
+    @rule(who=people, symbol=symbols, amount=usd, to=people)
+    def supply(self, who, symbol, amount, to):
+        """Supply for oneself or for another."""
+        asset = self.asset(symbol)
+        self.send(calls.supply(who, self.pool, asset, asset.listing.amount(amount), to))
+
+    def borrowing(self, who, symbol, share):
+        """A borrow of a share of what the book says is available."""
+        data = self.stage.book.exact(who, self.stage.run(self.stage.market.head())[1])
+        asset = self.asset(symbol)
+        amount = int(data.available_borrows_base * share * 0.98) * asset.listing.unit // self.stage.prices[symbol]
+        return calls.borrow(who, self.pool, asset, max(amount, 1))
+
+    @rule(who=people, symbol=symbols, share=shares)
+    def borrow(self, who, symbol, share):
+        """Borrow up to the limit."""
+        self.send(self.borrowing(who, symbol, share))
+
+    @rule(who=people, share=shares, everything=st.booleans())
+    def repay(self, who, share, everything):
+        """Repay some or all of a debt."""
+        asset, amount = self.some(who, share, debt=True)
+        if asset is not None:
+            self.send(calls.repay(who, self.pool, asset, calls.EVERYTHING if everything else amount))
+
+    @rule(who=people, share=shares)
+    def repay_with_a_tokens(self, who, share):
+        """Repay a debt out of the same asset's supply."""
+        asset, amount = self.some(who, share, debt=True)
+        if asset is not None:
+            supplied = calls.supply(who, self.pool, asset, 2 * amount, who)
+            data = encode_call(REPAY_WITH_A_TOKENS, asset.token, amount, calls.VARIABLE_RATE)
+            self.send(supplied, Transaction(who, self.pool, data, "repay with aTokens"))
+
+    @rule(who=people, share=shares, everything=st.booleans())
+    def withdraw(self, who, share, everything):
+        """Withdraw some or all of a supply."""
+        asset, amount = self.some(who, share, debt=False)
+        if asset is not None:
+            self.send(calls.withdraw(who, self.pool, asset, calls.EVERYTHING if everything else amount))
+
+    @rule(who=people, to=st.sampled_from([*PEOPLE, STRANGER]), share=shares)
+    def transfer(self, who, to, share):
+        """Give aTokens to another, to oneself, or to a stranger."""
+        asset, amount = self.some(who, share, debt=False)
+        if asset is not None:
+            self.send(calls.transfer_a_tokens(who, asset, to, amount))
+
+    @rule(who=people, share=shares, use=st.booleans())
+    def switch_collateral(self, who, share, use):
+        """Use a supply as collateral, or not."""
+        asset, _ = self.some(who, share, debt=False)
+        if asset is not None:
+            self.send(calls.use_as_collateral(who, self.pool, asset, use=use))
+
+    @rule(who=people, category=st.sampled_from([0, HYPE_EMODE.id]))
+    def set_emode(self, who, category):
+        """Enter or leave the e-mode."""
+        self.send(calls.set_emode(who, self.pool, category))
+
+    @rule(who=people, share=shares)
+    def correlated(self, who, share):
+        """A position that the e-mode admits."""
+        asset = self.asset("wstHYPE")
+        amount = asset.listing.amount(1000.0 + 20_000 * share)
+        self.send(calls.set_emode(who, self.pool, HYPE_EMODE.id), calls.supply(who, self.pool, asset, amount, who))
+        self.stage.audit()
+        self.send(self.borrowing(who, "WHYPE", share))
+
+    @rule(symbol=symbols, factor=st.floats(0.7, 1.4))
+    def move_price(self, symbol, factor):
+        """A feed moves."""
+        self.stage.price(symbol, int(self.stage.prices[symbol] * factor))
+
+    @rule(seconds=st.one_of(st.integers(1, 60), st.integers(3600, 60 * 86_400)))
+    def wait(self, seconds):
+        """Interest accrues."""
+        self.stage.pass_time(seconds)
+
+    @rule(who=people, share=shares, receive=st.booleans(), drop=st.floats(0.9, 0.999))
+    def liquidate(self, who, share, receive, drop):
+        """Let a borrower's dearest collateral fall until the position does, and liquidate it."""
+        data = self.stage.book.exact(who, self.stage.run(self.stage.market.head())[1])
+        if data.health_factor == NO_DEBT or not data.collateral_base:
+            return
+        position = self.stage.book.position(who)
+        owned = self.held(who, debt=False)
+        reserves = self.stage.book.ledger.reserves
+        used = [
+            asset for asset in owned if any(reserves[n].tokens.asset == asset.token for n in position.collateral_ids)
+        ]
+        if not used:
+            return
+        seized = max(used, key=lambda a: (owned[a] * self.stage.prices[a.listing.symbol] // a.listing.unit, a.token))
+        symbol = seized.listing.symbol
+        if data.health_factor >= WAD:
+            self.stage.price(symbol, int(self.stage.prices[symbol] * drop * WAD / data.health_factor))
+        owed = sorted(self.held(who, debt=True).items(), key=lambda item: item[0].token)
+        debt, amount = owed[int(share * 1000) % len(owed)]
+        wanted = calls.EVERYTHING if share > 0.6 else max(int(amount * share), 1)
+        self.send(self.stage.liquidation(who, seized, debt, wanted, receive_a_token=receive))
+
+    @rule(moves=st.lists(st.tuples(people, symbols, usd, shares), min_size=2, max_size=4))
+    def act_together(self, moves):
+        """Several accounts act in one block, some of them twice."""
+        transactions = []
+        for who, symbol, amount, share in moves:
+            asset = self.asset(symbol)
+            transactions.append(calls.supply(who, self.pool, asset, asset.listing.amount(amount), who))
+            transactions.append(calls.borrow(who, self.pool, asset, asset.listing.amount(amount * share)))
+        self.stage.send_together(transactions)
+
+    @rule()
+    def pay_treasury(self):
+        """The treasury's share becomes its balance."""
+        assets = [asset.token for asset in self.stage.deployment.assets]
+        data = encode_call(MINT_TO_TREASURY, 32, len(assets), *assets)
+        self.send(Transaction(self.stage.deployment.deployer, self.pool, data, "mint to treasury"))
+
+    @rule(symbol=symbols, threshold=st.integers(40, 90), frozen=st.booleans())
+    def reconfigure(self, symbol, threshold, frozen):
+        """The market's rules change under everyone."""
+        asset = self.asset(symbol)
+        limits = (asset.token, (threshold - 10) * 100, threshold * 100, 10_500)
+        self.stage.configure("configureReserveAsCollateral", *limits)
+        self.stage.configure("setReserveFreeze", asset.token, frozen)
+
+    @rule(ltv=st.integers(80, 93), bonus=st.integers(101, 105))
+    def redefine_emode(self, ltv, bonus):
+        """The e-mode's rules change, and it takes its assets' prices from one source or from each."""
+        source = self.asset("WHYPE").token if bonus % 2 else "0x" + "00" * 20
+        arguments = (HYPE_EMODE.id, ltv * 100, (ltv + 2) * 100, bonus * 100, source, HYPE_EMODE.label)
+        self.stage.configure("setEModeCategory", *arguments)
+
+    @rule(moves=st.lists(st.tuples(people, symbols, usd), min_size=1, max_size=3), other=people)
+    def reorganise(self, moves, other):
+        """Blocks that the book has applied are replaced by others."""
+        stage = self.stage
+        snapshot = stage.run(stage.rpc.call("evm_snapshot"))
+        for who, symbol, amount in moves:
+            asset = self.asset(symbol)
+            stage.send(calls.supply(who, self.pool, asset, asset.listing.amount(amount), who))
+        stage.audit()
+        stage.run(stage.rpc.call("evm_revert", snapshot))
+        asset = self.asset("USDC")
+        for _ in range(len(moves) + 1):
+            stage.send(calls.supply(other, self.pool, asset, asset.listing.amount(77.0), other))
+
+    @rule()
+    def restart(self):
+        """The process ends and comes back with its checkpoint."""
+        stage = self.stage
+        file = Path(stage.directory.name) / "machine.book"
+        save_checkpoint(stage.book, file)
+        book = load_checkpoint(file, stage.book.identity)
+        book.set_prices(stage.book.prices)
+        stage.whole = Follower(stage.market, book, window_blocks=1000)
+
+    @invariant()
+    def equals_the_pool(self):
+        """The book from the first block knows everyone exactly; the one from the head is never wrong."""
+        self.stage.audit()
+
+
+@pytest.fixture(scope="module")
+def stage():
+    """A node for this module's machine."""
+    opened = Stage()
+    yield opened
+    opened.close()
+
+
+def test_book_equals_the_contracts(stage):
+    """After each of 2,000 steps on the real contracts, every account's data are the pool's own to the wei."""
+
+    class Machine(BookMachine):
+        pass
+
+    Machine.stage = stage
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert stage.steps >= 2000
+    assert stage.done > stage.steps // 3
