@@ -1,6 +1,7 @@
 """`liq diagnose`: why an event channel lags, from its log."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Why an event channel lags: the cause, and what would help.", no_args_is_help=True)
 
 FOUND = 10
+POLL_SECONDS = 1.0
 WISHES = ("capacity", "handler_ms")
 LEVELS = ("none", "low", "medium", "high", "critical")
 """In order; `--fail-on` takes all but the first. They stand here because help must not load numpy."""
@@ -49,57 +51,81 @@ class Question:
     wish: Wish | None
 
 
+Files = Annotated[
+    list[str] | None, typer.Argument(metavar="FILE", help="Logs in any order, .gz and .zst too; - is stdin.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")]
+FailOn = Annotated[
+    str | None, typer.Option(metavar="LEVEL", help=f"Exit with {FOUND} from this level on: {', '.join(LEVELS[1:])}.")
+]
+Csv = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Incidents as CSV; every table when it is a folder.", rich_help_panel=_FILES),
+]
+Charts = Annotated[Path | None, typer.Option(metavar="DIR", help="Charts as PNG and SVG.", rich_help_panel=_FILES)]
+Html = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="One page that needs nothing else.", rich_help_panel=_FILES)
+]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="From: ISO time, 14:39, or -15m.", rich_help_panel=_READING)
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Up to: as --since.", rich_help_panel=_READING)]
+Form = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="Force a format instead of detecting it.", rich_help_panel=_READING),
+]
+Follow = Annotated[bool, typer.Option("--follow", help="Diagnose again as the log grows.", rich_help_panel=_READING)]
+ShowSkipped = Annotated[
+    bool, typer.Option("--show-skipped", help="Also what could not be read, and why.", rich_help_panel=_READING)
+]
+Capacity = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="The channel's capacity; artemis' 512 is assumed.", rich_help_panel=_KNOWN),
+]
+HandlerMs = Annotated[
+    float | None, typer.Option(metavar="X", help="Time the handler takes for one event.", rich_help_panel=_KNOWN)
+]
+WhatIf = Annotated[
+    str | None,
+    typer.Option(metavar="capacity=8192,handler_ms=2", help="Replay the arrivals so.", rich_help_panel=_KNOWN),
+]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="BEFORE AFTER", help="Two logs: what a change has changed.", rich_help_panel=_KNOWN),
+]
+
+
 @app.command("lag", epilog="Example: liq diagnose lag bot.log --charts charts/ --fail-on high")
 def lag(
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="Logs in any order, .gz and .zst too; - is stdin.")
-    ] = None,
+    files: Files = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False,
-    csv: Annotated[
-        Path | None, typer.Option(help="Incidents as CSV; every table when it is a folder.", rich_help_panel=_FILES)
-    ] = None,
-    charts: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Charts as PNG and SVG.", rich_help_panel=_FILES)
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="One page that needs nothing else.", rich_help_panel=_FILES)
-    ] = None,
-    since: Annotated[str | None, typer.Option(help="From: ISO time, 14:39, or -15m.", rich_help_panel=_READING)] = None,
-    until: Annotated[str | None, typer.Option(help="Up to: as --since.", rich_help_panel=_READING)] = None,
-    form: Annotated[
-        str | None, typer.Option("--format", help="Force a format instead of detecting it.", rich_help_panel=_READING)
-    ] = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Diagnose again as the log grows.", rich_help_panel=_READING)
-    ] = False,
-    show_skipped: Annotated[
-        bool, typer.Option("--show-skipped", help="Also what could not be read, and why.", rich_help_panel=_READING)
-    ] = False,
-    capacity: Annotated[
-        int | None, typer.Option(help="The channel's capacity; artemis' 512 is assumed.", rich_help_panel=_KNOWN)
-    ] = None,
-    handler_ms: Annotated[
-        float | None, typer.Option(help="Time the handler takes for one event.", rich_help_panel=_KNOWN)
-    ] = None,
-    what_if: Annotated[
-        str | None,
-        typer.Option(metavar="capacity=8192,handler_ms=2", help="Replay the arrivals so.", rich_help_panel=_KNOWN),
-    ] = None,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="BEFORE AFTER", help="Two logs: what a change has changed.", rich_help_panel=_KNOWN),
-    ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(metavar="LEVEL", help=f"Exit with {FOUND} from this level on: {', '.join(LEVELS[1:])}."),
-    ] = None,
+    as_json: Json = False,
+    markdown: Markdown = False,
+    csv: Csv = None,
+    charts: Charts = None,
+    html: Html = None,
+    since: Since = None,
+    until: Until = None,
+    form: Form = None,
+    follow: Follow = False,
+    show_skipped: ShowSkipped = False,
+    capacity: Capacity = None,
+    handler_ms: HandlerMs = None,
+    what_if: WhatIf = None,
+    compare: Compare = None,
+    fail_on: FailOn = None,
 ) -> None:
     """Say what lost the events of a tokio broadcast channel, and what would help."""
     threshold = None if fail_on is None else _rank(fail_on)
-    question = Question(since, until, form, capacity, handler_ms, None if what_if is None else wish_of(what_if))
-    _check_choice(files, compare, follow=follow, as_json=as_json, markdown=markdown)
+    wish = None if what_if is None else wish_of(what_if)
+    question = Question(since, until, form, capacity, handler_ms, wish)
+    _check_choice(files, compare, as_json=as_json, markdown=markdown)
+    if follow:
+        if as_json or markdown or csv or charts or html or compare or wish:
+            raise UsageError("--follow redraws the terminal report and writes nothing else", hint="leave the rest away")
+        watch(files or [], question, threshold)
+        return
     from liqcli.cli.diagnosis_output import Layout, print_comparison, print_diagnosis, write_files
 
     layout = Layout(as_json=as_json, markdown=markdown, show_skipped=show_skipped)
@@ -110,8 +136,7 @@ def lag(
         after = answer(files or [], question)
         write_files(after, csv=csv, charts=charts, html=html, capacity=capacity)
         print_diagnosis(after, layout)
-    if threshold is not None and LEVELS.index(after.verdict.level) >= threshold:
-        raise typer.Exit(FOUND)
+    _fail_from(threshold, after)
 
 
 def answer(names: Sequence[str], question: Question) -> "Diagnosis":
@@ -140,6 +165,24 @@ def answer(names: Sequence[str], question: Question) -> "Diagnosis":
         current_handler_ms=question.handler_ms,
     )
     return replace(diagnosis, what_if=replay)
+
+
+def watch(names: Sequence[str], question: Question, threshold: int | None) -> None:
+    """Diagnose again whenever the log has grown, until it ends, Ctrl-C, or --fail-on has its reason."""
+    from liqcli.cli.diagnosis_output import redraw
+    from liqcli.lag.advise import diagnose as conclude
+    from liqcli.lag.follow import follow
+    from liqcli.lag.model import DEFAULT_CAPACITY
+
+    capacity = question.capacity or DEFAULT_CAPACITY
+    with follow(names, form=question.form, since=question.since, until=question.until, capacity=capacity) as log:
+        while not log.has_ended:
+            statistics = log.poll()
+            if statistics is not None:
+                diagnosis = conclude(statistics, capacity=question.capacity, handler_ms=question.handler_ms)
+                redraw(diagnosis)
+                _fail_from(threshold, diagnosis)
+            time.sleep(POLL_SECONDS)
 
 
 def wish_of(text: str) -> Wish:
@@ -173,17 +216,18 @@ def _wish_hint(name: str) -> str:
     return f"did you mean {close[0]}? {known}" if close else known
 
 
-def _check_choice(
-    files: list[str] | None, compare: tuple[str, str] | None, *, follow: bool, as_json: bool, markdown: bool
-) -> None:
+def _check_choice(files: list[str] | None, compare: tuple[str, str] | None, *, as_json: bool, markdown: bool) -> None:
     if compare is not None and files:
         raise UsageError("--compare takes its two logs itself", hint="liq diagnose lag --compare BEFORE AFTER")
     if compare is None and not files:
         raise UsageError("no log is named", hint="liq diagnose lag FILE..., or: BOT 2>&1 | liq diagnose lag -")
     if as_json and markdown:
         raise UsageError("--json and --markdown are two forms of one answer", hint="choose one")
-    if follow and (compare is not None or as_json or markdown):
-        raise UsageError("--follow redraws the terminal report only", hint="leave --json, --markdown or --compare away")
+
+
+def _fail_from(threshold: int | None, diagnosis: "Diagnosis") -> None:
+    if threshold is not None and LEVELS.index(diagnosis.verdict.level) >= threshold:
+        raise typer.Exit(FOUND)
 
 
 def _rank(level: str) -> int:

@@ -85,6 +85,19 @@ def print_lines(lines: Sequence[Line]) -> None:
         console.print(Text(to_ascii(line.text) if plain else line.text, style=_style(line)), soft_wrap=True)
 
 
+def redraw(diagnosis: Diagnosis) -> None:
+    """The report in place of the one before: on a terminal as much as fits, verdict first, else one after the other."""
+    lines = render(diagnosis, width=_width())
+    if not sys.stdout.isatty():
+        print_lines([*lines, Line("")])
+        return
+    from rich.console import Console
+
+    Console().clear()
+    height = shutil.get_terminal_size().lines
+    print_lines([*lines[: max(1, height - 2)], Line("following; Ctrl-C ends", Role.NOTE)])
+
+
 def _style(line: Line) -> str:
     if line.role is Role.VERDICT:
         return next((style for word, style in ALARMS if word in line.text), "bold green")

@@ -1,7 +1,7 @@
 """What every report shows, as rows of text: the terminal, Markdown and HTML only lay them out."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liqcli.lag.glyphs import count, percent, plural, rate, rounded, short_count, size, span
 from liqcli.lag.instants import MINUTE_US, day, period, stamp, time_of_day
@@ -69,7 +69,7 @@ def headline(verdict: Verdict) -> str:
     if verdict.level is Level.NONE:
         return "no lag"
     if verdict.buffer_can_help is None:
-        return cause_name(verdict.cause)
+        return "cause unknown" if verdict.cause is Cause.UNKNOWN else cause_name(verdict.cause)
     return f"{cause_name(verdict.cause)} · a bigger buffer {'can' if verdict.buffer_can_help else 'cannot'} help"
 
 
@@ -122,7 +122,7 @@ def incident_table(statistics: Statistics, *, shown: int = INCIDENTS_SHOWN) -> T
     clock, dated = statistics.inputs.clock, not _within_a_day(statistics)
     rows = tuple(_incident_row(incident, clock, dated=dated) for incident in worst_incidents(statistics)[:shown])
     hidden = statistics.incident_count - len(rows)
-    return Table(
+    table = Table(
         "Worst incidents" if statistics.incident_count > 1 else "The incident",
         ("began", "cause", "channel", "lasted", "lines", "lost", "first line", "producer", "stall"),
         rows,
@@ -130,12 +130,13 @@ def incident_table(statistics: Statistics, *, shown: int = INCIDENTS_SHOWN) -> T
         note=f"{count(hidden)} smaller ones are not shown; --csv and --json list up to 1,000" if hidden else "",
         droppable=("first line", "channel", "stall", "lines"),
     )
+    return without_blanks(table)
 
 
 def capacity_table(diagnosis: Diagnosis) -> Table:
     """What each buffer size would do, and what it costs."""
     incidents = diagnosis.statistics.incident_count
-    return Table(
+    table = Table(
         "What a buffer would do",
         ("requested", "slots", "overflows in", "absorbs", "data up to", "memory from"),
         tuple(
@@ -154,6 +155,7 @@ def capacity_table(diagnosis: Diagnosis) -> Table:
         left=0,
         note="slots: tokio rounds up to a power of two; memory: 8-byte events, larger ones cost more",
     )
+    return without_blanks(table)
 
 
 def replayed(what_if: WhatIf) -> str:
@@ -165,6 +167,17 @@ def reason(advice: Advice) -> str:
     """Why an advice is given and what shows it, as sentences; for liq's own logs also the setting to change."""
     parts = [advice.because, advice.evidence, f"setting: {advice.setting}" if advice.setting else ""]
     return " ".join(sentence(part) for part in parts if part)
+
+
+def without_blanks(table: Table) -> Table:
+    """The table without the columns of which nothing is known."""
+    kept = [place for place, column in enumerate(zip(*table.rows, strict=True)) if set(column) != {NOT_KNOWN}]
+    return replace(
+        table,
+        header=tuple(table.header[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+        left=sum(place < table.left for place in kept),
+    )
 
 
 def receiver_name(receiver: Receiver) -> str:
