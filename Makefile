@@ -1,6 +1,7 @@
 # Everything a newcomer types: make demo, make test. The rest calls `setup` first.
 PYTHON ?= python3
 BIN := .venv/bin
+MAKEFLAGS += --jobs=2
 UV := $(shell command -v uv 2>/dev/null)
 
 .PHONY: help setup demo test check format bench docs clean
