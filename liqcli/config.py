@@ -125,6 +125,16 @@ class LimitSettings(_Section):
         return round(self.min_profit_usd * BASE_UNIT)
 
 
+class TuningSettings(_Section):
+    """Automatic tuning of batch, workers and interval by tier; the tiers' own settings are where it starts."""
+
+    enabled: bool = Field(default=True, description="false freezes every tier at its own settings")
+    stretch: float = Field(4.0, ge=1, description="greatest factor between a tuned value and the configured one")
+    latency_high_ms: float = Field(500.0, gt=0, description="batches slower than this shrink")
+    error_rate_high: float = Field(0.05, ge=0, le=1, description="batches that fail more often than this shrink")
+    budget_low: float = Field(0.2, ge=0, le=1, description="intervals grow when less of the request budget is left")
+
+
 class Settings(BaseSettings):
     """Everything an operator can set; see `liq config` and docs/settings.md."""
 
@@ -155,6 +165,7 @@ class Settings(BaseSettings):
     paces: PaceSettings = PaceSettings()
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
+    tuning: TuningSettings = TuningSettings()
 
     @property
     def chain_id(self) -> int | None:
