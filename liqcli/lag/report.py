@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from liqcli.lag import tables
-from liqcli.lag.glyphs import bar, count, percent, short_count, span, sparkline
+from liqcli.lag.glyphs import bar, count, percent, rounded, short_count, span, sparkline
 from liqcli.lag.instants import SECOND_US, stamp
 from liqcli.lag.model import NO_TIME, Diagnosis, Distribution, LagChunk, Series, Statistics, WhatIf
 from liqcli.text import safe
@@ -150,9 +150,13 @@ def _sizes(distribution: Distribution | None, width: int) -> Iterator[Line]:
     room = (width - 2 - 14 - 2 * 22) // 2
     yield Line(f"{'Size of a lag':<16}{'lag lines':<{room + 22}}events lost", Role.HEADING)
     for row in rows:
-        left = f"{bar(row.lines, lines, room):<{room}} {count(row.lines):>9} {percent(row.lines, lines):>6}"
+        left = f"{bar(row.lines, lines, room):<{room}} {_lines(row.lines):>9} {percent(row.lines, lines):>6}"
         right = f"{bar(row.lost, lost, room):<{room}} {short_count(row.lost):>13} {percent(row.lost, lost):>6}"
         yield Line(f"  {row.label:<14}{left}     {right}".rstrip())
+
+
+def _lines(number: int) -> str:
+    return count(number) if number < 10_000_000 else rounded(number)
 
 
 def table_lines(table: tables.Table, width: int) -> Iterator[Line]:

@@ -128,7 +128,7 @@ def incident_table(statistics: Statistics, *, shown: int = INCIDENTS_SHOWN) -> T
         rows,
         left=3,
         note=f"{count(hidden)} smaller ones are not shown; --csv and --json list up to 1,000" if hidden else "",
-        droppable=("first line", "channel", "stall", "lines"),
+        droppable=("first line", "channel", "stall", "lines", "producer", "lasted"),
     )
     return without_blanks(table)
 

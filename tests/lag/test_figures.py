@@ -120,7 +120,7 @@ def test_thinning_never_loses_the_tallest_point(points):
     )
 )
 def test_every_axis_is_legible_whatever_the_log(rows):
-    """Two to thirteen ticks inside the scale, in order, neighbours told apart; one tick only where all is at one moment."""
+    """Two to thirteen ticks inside the scale, in order, neighbours told apart; one where all is at once."""
     rows = sorted(rows)
     diagnosis = diagnosis_of_columns([START_US + at_us for at_us, _ in rows], [lost for _, lost in rows])
 
