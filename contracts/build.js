@@ -23,6 +23,7 @@ if (output.errors?.length) process.exit(1);
 
 fs.mkdirSync(out, { recursive: true });
 for (const [contract, { abi, evm }] of Object.values(output.contracts).flatMap(Object.entries)) {
+  if (!evm.bytecode.object) continue; // an interface has no code to keep
   const artifact = {
     contractName: contract,
     compiler: solc.version(),

@@ -91,11 +91,36 @@ class ProfitLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Liquidation:
-    """A planned `liquidationCall`: what to repay, what it should seize, and the profit line by line.
+class Exit:
+    """How our Liquidator turns what is seized back into the debt's token; amounts are in that token's units.
 
-    `call_amount` is the call's own argument: where the pool's limit decides, a little more than `debt_to_cover`, because
-    interest accrues until the block; the pool takes no more than its limit. `gas_fee_wei` is the fee counted on.
+    `path` is packed as the contract takes it, empty where debt and collateral are one asset and nothing is sold.
+    `profit` is what the contract should pay its owner, `min_profit` the least it accepts without reverting.
+    """
+
+    contract: Address
+    router: Address
+    path: bytes
+    flash_loan: bool
+    premium: int
+    proceeds: int
+    profit: int
+    min_profit: int
+    debt_price: int
+    debt_unit: int
+
+    def value(self, amount: int) -> int:
+        """An amount of the debt's token in base currency."""
+        return amount * self.debt_price // self.debt_unit
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidation:
+    """A planned liquidation: what to repay, what it should seize, and the profit line by line.
+
+    `call_amount` is the call's own argument: where the pool's limit decides, a little more than `debt_to_cover`,
+    because interest accrues until the block; the pool takes no more than its limit. `gas_fee_wei` is the fee counted on.
+    Without an `exit` it is a plain `liquidationCall` with the sender's own tokens, and what is seized is kept.
     """
 
     borrower: Address
@@ -108,6 +133,7 @@ class Liquidation:
     block: int
     health_factor: int
     profit: tuple[ProfitLine, ...]
+    exit: Exit | None = None
 
     @property
     def profit_base(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from liqcli.chain.abi import quantity
 from liqcli.chain.market import Market
-from liqcli.chain.transactions import encode_liquidation_call, receipt_of
+from liqcli.chain.transactions import call_of, receipt_of
 from liqcli.errors import Unreachable
 from liqcli.model import Address, Liquidation, Receipt
 from liqcli.wallet.keys import Key
@@ -43,7 +43,8 @@ class Executor:
         """
         async with self._landed:
             await self._landed.wait_for(lambda: self._in_flight < _IN_FLIGHT)
-            call = {"from": self.address, "to": self._market.addresses.pool, "data": encode_liquidation_call(plan)}
+            to, data = call_of(plan, self._market.addresses.pool)
+            call = {"from": self.address, "to": to, "data": data}
             gas = quantity(await self._market.rpc.call("eth_estimateGas", call))
             nonce = await self._next_nonce()
             raw, tx_hash = self._key.sign(await self._transaction(call, gas=gas, nonce=nonce))

@@ -32,6 +32,18 @@ GET_EMODE_COLLATERAL_BITMAP = bytes.fromhex("b0771dba")
 GET_EMODE_LTVZERO_BITMAP = bytes.fromhex("fd89dee5")
 GET_EMODE_ISOLATED = bytes.fromhex("05f68acb")
 LIQUIDATION_CALL = bytes.fromhex("00a718a9")
+FLASHLOAN_PREMIUM_TOTAL = bytes.fromhex("074b2e43")
+
+LIQUIDATE = bytes.fromhex("c9bda1e6")
+LIQUIDATOR_OWNER = bytes.fromhex("8da5cb5b")
+LIQUIDATOR_POOL = bytes.fromhex("16f0115b")
+LIQUIDATOR_STYLE_OF = bytes.fromhex("5afe3620")
+
+FACTORY = bytes.fromhex("c45a0155")
+GET_PAIR = bytes.fromhex("e6a43905")
+GET_POOL_OF_FEE = bytes.fromhex("1698ee82")
+GET_AMOUNTS_OUT = bytes.fromhex("d06ca61f")
+QUOTE_EXACT_INPUT = bytes.fromhex("cdca1753")
 
 GET_ASSET_PRICE = bytes.fromhex("b3596f07")
 IS_LIQUIDATION_ALLOWED = bytes.fromhex("7a5d20ea")
@@ -56,6 +68,11 @@ def encode_call(selector: bytes, *words: int | Address) -> bytes:
     return selector + b"".join(map(word, words))
 
 
+def tail(data: bytes) -> bytes:
+    """A dynamic `bytes` argument behind the words: its length, and the data padded to whole words."""
+    return len(data).to_bytes(32) + data + bytes(-len(data) % 32)
+
+
 def pack_aggregate3(calls: Sequence[tuple[Address, bytes]]) -> bytes:
     """Calldata of `aggregate3` in which every call may fail by itself."""
     items = [_pack_call3(target, data) for target, data in calls]
@@ -65,8 +82,7 @@ def pack_aggregate3(calls: Sequence[tuple[Address, bytes]]) -> bytes:
 
 
 def _pack_call3(target: Address, data: bytes) -> bytes:
-    padding = bytes(-len(data) % 32)
-    return b"".join((word(target), _TRUE, _OFFSET_OF_CALLDATA, len(data).to_bytes(32), data, padding))
+    return b"".join((word(target), _TRUE, _OFFSET_OF_CALLDATA, tail(data)))
 
 
 def unpack_aggregate3(answer: bytes, expected: int) -> list[bytes | None]:
