@@ -56,6 +56,7 @@ class Stage:
                 steps.append(calls.mint(who, asset, asset.listing.amount(RICH_USD)))
                 steps.append(calls.approve(who, asset, world.deployment.pool))
         await send_all(world.rpc, steps)
+        await send_all(world.rpc, [step for place, who in enumerate(PEOPLE) for step in _start(world, place, who)])
         return world
 
     def reset(self):
@@ -109,9 +110,9 @@ class Stage:
         self.run(self.rpc.call("evm_mine"))
 
     def price(self, symbol, price):
-        """Move a feed, within a factor of five of where it began."""
+        """Move a feed, within a factor of a thousand of where it began."""
         begin = self.deployment.asset(symbol).listing.price
-        self.prices[symbol] = max(begin // 5, min(price, begin * 5))
+        self.prices[symbol] = max(begin // 1000, min(price, begin * 1000))
         self.send(calls.set_price(self.deployment.deployer, self.deployment.asset(symbol), self.prices[symbol]))
 
     def configure(self, function, *args):
@@ -141,6 +142,16 @@ class Stage:
             await self.late.heal()
         await self.late.catch_up(truth.block)
         assert compare(self.late.book, truth).mismatches == ()
+
+
+def _start(world, place, who):
+    """Two collaterals and a debt for everyone, all different."""
+    pool, assets = world.deployment.pool, world.deployment.assets
+    for step in (0, 2):
+        asset = assets[(place + step) % len(assets)]
+        yield calls.supply(who, pool, asset, asset.listing.amount(20_000.0), who)
+    asset = assets[(place + 4) % len(assets)]
+    yield calls.borrow(who, pool, asset, asset.listing.amount(12_000.0))
 
 
 def _fields(transaction):

@@ -11,7 +11,7 @@ from liqcli.aave.account import collateral_balance, debt_balance
 from liqcli.book.checkpoint import load_checkpoint, save_checkpoint
 from liqcli.book.follow import Follower
 from liqcli.chain.abi import encode_call
-from liqcli.model import NO_DEBT, WAD
+from liqcli.model import WAD
 from liqcli.sandbox import calls
 from liqcli.sandbox.reserves import HYPE_EMODE, LISTINGS
 from liqcli.sandbox.transactions import Transaction
@@ -146,28 +146,31 @@ class BookMachine(RuleBasedStateMachine):
         """Interest accrues."""
         self.stage.pass_time(seconds)
 
+    def sink(self, who, assets, drop):
+        """Lower the prices of these until the borrower's health factor is below one, or three times."""
+        stage = self.stage
+        for _ in range(3):
+            health_factor = stage.book.exact(who, stage.run(stage.market.head())[1]).health_factor
+            if health_factor < WAD:
+                return
+            for symbol in (asset.listing.symbol for asset in assets):
+                stage.price(symbol, int(stage.prices[symbol] * drop * WAD / health_factor))
+            stage.audit()
+
     @rule(who=people, share=shares, receive=st.booleans(), drop=st.floats(0.9, 0.999))
     def liquidate(self, who, share, receive, drop):
-        """Let a borrower's dearest collateral fall until the position does, and liquidate it."""
-        data = self.stage.book.exact(who, self.stage.run(self.stage.market.head())[1])
-        if data.health_factor == NO_DEBT or not data.collateral_base:
+        """Let a borrower's collateral fall until the position does, and liquidate it."""
+        stage = self.stage
+        owned, owed = self.held(who, debt=False), self.held(who, debt=True)
+        ids = stage.book.position(who).collateral_ids
+        used = [a for a in owned if any(stage.book.ledger.reserves[number].tokens.asset == a.token for number in ids)]
+        if not owed or not used:
             return
-        position = self.stage.book.position(who)
-        owned = self.held(who, debt=False)
-        reserves = self.stage.book.ledger.reserves
-        used = [
-            asset for asset in owned if any(reserves[n].tokens.asset == asset.token for n in position.collateral_ids)
-        ]
-        if not used:
-            return
-        seized = max(used, key=lambda a: (owned[a] * self.stage.prices[a.listing.symbol] // a.listing.unit, a.token))
-        symbol = seized.listing.symbol
-        if data.health_factor >= WAD:
-            self.stage.price(symbol, int(self.stage.prices[symbol] * drop * WAD / data.health_factor))
-        owed = sorted(self.held(who, debt=True).items(), key=lambda item: item[0].token)
-        debt, amount = owed[int(share * 1000) % len(owed)]
+        self.sink(who, [asset for asset in used if asset not in owed] or used, drop)
+        seized = max(used, key=lambda a: (owned[a] * stage.prices[a.listing.symbol] // a.listing.unit, a.token))
+        debt, amount = sorted(owed.items(), key=lambda item: item[0].token)[int(share * 1000) % len(owed)]
         wanted = calls.EVERYTHING if share > 0.6 else max(int(amount * share), 1)
-        self.send(self.stage.liquidation(who, seized, debt, wanted, receive_a_token=receive))
+        self.send(stage.liquidation(who, seized, debt, wanted, receive_a_token=receive))
 
     @rule(moves=st.lists(st.tuples(people, symbols, usd, shares), min_size=2, max_size=4))
     def act_together(self, moves):
