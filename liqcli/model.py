@@ -119,7 +119,7 @@ class Liquidation:
     """A planned liquidation: what to repay, what it should seize, and the profit line by line.
 
     `call_amount` is the call's own argument: where the pool's limit decides, a little more than `debt_to_cover`,
-    because interest accrues until the block; the pool takes no more than its limit. `gas_fee_wei` is the fee counted on.
+    because interest accrues until the block; the pool takes no more than its limit. `gas_fee_wei` is the fee expected.
     Without an `exit` it is a plain `liquidationCall` with the sender's own tokens, and what is seized is kept.
     """
 

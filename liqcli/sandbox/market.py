@@ -5,7 +5,7 @@ market is one stream of transactions and no step waits for another's receipt.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from liqcli.chain.aggregate import AGGREGATOR
 from liqcli.chain.artifacts import Artifact, own_artifact, read_artifact
 from liqcli.chain.rpc import Rpc
 from liqcli.model import BASE_UNIT, Address
+from liqcli.sandbox.build import Build
 from liqcli.sandbox.npm import find_package
 from liqcli.sandbox.reserves import HYPE_EMODE, LISTINGS, Listing
-from liqcli.sandbox.transactions import Transaction, answers, create_address, encode_create, encode_function, send_all
+from liqcli.sandbox.transactions import answers, create_address, send_all
 
 AAVE = "@aave/core-v3"
 TREASURY: Address = "0x7ea5000000000000000000000000000000007ea5"
@@ -26,7 +27,6 @@ FLASH_LOAN_PREMIUM = 4
 """Basis points, as on HyperLend."""
 ENABLED = True
 HEADER_ONLY = False
-DEPLOY_GAS = 12_000_000
 LIBRARIES = (
     "BorrowLogic", "BridgeLogic", "ConfiguratorLogic", "EModeLogic", "FlashLoanLogic", "LiquidationLogic",
     "PoolLogic", "SupplyLogic",
@@ -73,93 +73,72 @@ def _candidates(root: Path, name: str) -> Iterator[Path]:
     return (path for path in root.rglob(f"{name}.sol/{name}.json") if "interfaces" not in path.parts)
 
 
-@dataclass(slots=True)
-class _Plan:
-    """The deployer's transactions in order, with the address of each contract known before it exists."""
-
-    deployer: Address
-    nonce: int
-    transactions: list[Transaction] = field(default_factory=list)
-    libraries: dict[str, Address] = field(default_factory=dict)
-
-    def create(self, artifact: Artifact, *args: Any) -> Address:
-        address = create_address(self.deployer, self.nonce + len(self.transactions))
-        data = encode_create(artifact, args, self.libraries)
-        self._add(Transaction(self.deployer, None, data, f"deploy {artifact.name}", DEPLOY_GAS))
-        return address
-
-    def call(self, to: Address, artifact: Artifact, function: str, *args: Any) -> None:
-        data = encode_function(artifact, function, args)
-        self._add(Transaction(self.deployer, to, data, f"call {artifact.name}.{function}", 3 * DEPLOY_GAS))
-
-    def _add(self, transaction: Transaction) -> None:
-        self.transactions.append(transaction)
-
-
 async def deploy_market(rpc: Rpc, deployer: Address) -> Deployment:
     """Deploy the contracts, list every reserve, and put our aggregator where Multicall3 is on live chains."""
-    plan = _Plan(deployer, int(await rpc.call("eth_getTransactionCount", deployer, "latest"), 16))
+    build = Build(deployer, int(await rpc.call("eth_getTransactionCount", deployer, "latest"), 16))
     for name in LIBRARIES:
-        plan.libraries[name] = plan.create(aave_artifact(name))
-    provider, pool, configurator, data_provider = _plan_core(plan)
-    tokens, feeds, oracle = _plan_oracle(plan, provider)
-    _plan_listings(plan, provider, pool, configurator, tokens)
-    outcomes = await send_all(rpc, plan.transactions)
+        build.libraries[name] = build.create(aave_artifact(name))
+    provider, pool, configurator, data_provider = _plan_core(build)
+    tokens, feeds, oracle = _plan_oracle(build, provider)
+    _plan_listings(build, provider, pool, configurator, tokens)
+    outcomes = await send_all(rpc, build.transactions)
     await rpc.call("anvil_setCode", AGGREGATOR, own_artifact("Aggregator").deployed_bytecode)
     block = await rpc.call("eth_getBlockByNumber", hex(outcomes[-1].block or 0), HEADER_ONLY)
     assets = await _read_assets(rpc, pool, tokens, feeds)
     return Deployment(provider, pool, configurator, oracle, data_provider, deployer, assets, block["hash"])
 
 
-def _plan_core(plan: _Plan) -> tuple[Address, Address, Address, Address]:
+def _plan_core(build: Build) -> tuple[Address, Address, Address, Address]:
     registry = aave_artifact("PoolAddressesProvider")
-    provider = plan.create(registry, "sandbox", plan.deployer)
-    plan.call(provider, registry, "setACLAdmin", plan.deployer)
-    roles = plan.create(aave_artifact("ACLManager"), provider)
-    plan.call(provider, registry, "setACLManager", roles)
-    plan.call(roles, aave_artifact("ACLManager"), "addPoolAdmin", plan.deployer)
+    provider = build.create(registry, "sandbox", build.deployer)
+    build.call(provider, registry, "setACLAdmin", build.deployer)
+    roles = build.create(aave_artifact("ACLManager"), provider)
+    build.call(provider, registry, "setACLManager", roles)
+    build.call(roles, aave_artifact("ACLManager"), "addPoolAdmin", build.deployer)
     # The provider itself creates the two proxies: its first and second contract.
-    plan.call(provider, registry, "setPoolImpl", plan.create(aave_artifact("Pool"), provider))
-    plan.call(provider, registry, "setPoolConfiguratorImpl", plan.create(aave_artifact("PoolConfigurator")))
-    data_provider = plan.create(aave_artifact("AaveProtocolDataProvider"), provider)
-    plan.call(provider, registry, "setPoolDataProvider", data_provider)
+    build.call(provider, registry, "setPoolImpl", build.create(aave_artifact("Pool"), provider))
+    build.call(provider, registry, "setPoolConfiguratorImpl", build.create(aave_artifact("PoolConfigurator")))
+    data_provider = build.create(aave_artifact("AaveProtocolDataProvider"), provider)
+    build.call(provider, registry, "setPoolDataProvider", data_provider)
     return provider, create_address(provider, 1), create_address(provider, 2), data_provider
 
 
-def _plan_oracle(plan: _Plan, provider: Address) -> tuple[list[Address], list[Address], Address]:
+def _plan_oracle(build: Build, provider: Address) -> tuple[list[Address], list[Address], Address]:
     token = aave_artifact("MintableERC20")
-    tokens = [plan.create(token, listing.name, listing.symbol, listing.decimals) for listing in LISTINGS]
-    feeds = [plan.create(own_artifact("PriceFeed"), 8, listing.price) for listing in LISTINGS]
-    oracle = plan.create(aave_artifact("AaveOracle"), provider, tokens, feeds, ZERO_ADDRESS, ZERO_ADDRESS, BASE_UNIT)
-    plan.call(provider, aave_artifact("PoolAddressesProvider"), "setPriceOracle", oracle)
+    tokens = [build.create(token, listing.name, listing.symbol, listing.decimals) for listing in LISTINGS]
+    feeds = [build.create(own_artifact("PriceFeed"), 8, listing.price) for listing in LISTINGS]
+    oracle = build.create(aave_artifact("AaveOracle"), provider, tokens, feeds, ZERO_ADDRESS, ZERO_ADDRESS, BASE_UNIT)
+    build.call(provider, aave_artifact("PoolAddressesProvider"), "setPriceOracle", oracle)
     return tokens, feeds, oracle
 
 
-def _plan_listings(plan: _Plan, provider: Address, pool: Address, configurator: Address, tokens: list[Address]) -> None:
-    inputs = _reserve_inputs(plan, provider, pool, tokens)
+def _plan_listings(
+    build: Build, provider: Address, pool: Address, configurator: Address, tokens: list[Address]
+) -> None:
+    inputs = _reserve_inputs(build, provider, pool, tokens)
     admin = aave_artifact("PoolConfigurator")
-    plan.call(configurator, admin, "initReserves", inputs)
-    plan.call(configurator, admin, "updateFlashloanPremiumTotal", FLASH_LOAN_PREMIUM)
+    build.call(configurator, admin, "initReserves", inputs)
+    build.call(configurator, admin, "updateFlashloanPremiumTotal", FLASH_LOAN_PREMIUM)
     category = (HYPE_EMODE.id, HYPE_EMODE.ltv, HYPE_EMODE.liquidation_threshold, HYPE_EMODE.liquidation_bonus)
     for listing, token in zip(LISTINGS, tokens, strict=True):
         limits = (listing.ltv, listing.liquidation_threshold, listing.liquidation_bonus)
-        plan.call(configurator, admin, "setReserveBorrowing", token, ENABLED)
-        plan.call(configurator, admin, "configureReserveAsCollateral", token, *limits)
-        plan.call(configurator, admin, "setReserveFactor", token, listing.reserve_factor)
-        plan.call(configurator, admin, "setReserveFlashLoaning", token, ENABLED)
-        plan.call(configurator, admin, "setLiquidationProtocolFee", token, listing.protocol_fee)
-    plan.call(configurator, admin, "setEModeCategory", *category, ZERO_ADDRESS, HYPE_EMODE.label)
+        build.call(configurator, admin, "setReserveBorrowing", token, ENABLED)
+        build.call(configurator, admin, "configureReserveAsCollateral", token, *limits)
+        build.call(configurator, admin, "setReserveFactor", token, listing.reserve_factor)
+        build.call(configurator, admin, "setReserveFlashLoaning", token, ENABLED)
+        build.call(configurator, admin, "setLiquidationProtocolFee", token, listing.protocol_fee)
+    build.call(configurator, admin, "setEModeCategory", *category, ZERO_ADDRESS, HYPE_EMODE.label)
     for listing, token in zip(LISTINGS, tokens, strict=True):
         if listing.emode:
-            plan.call(configurator, admin, "setAssetEModeCategory", token, listing.emode)
+            build.call(configurator, admin, "setAssetEModeCategory", token, listing.emode)
 
 
-def _reserve_inputs(plan: _Plan, provider: Address, pool: Address, tokens: Sequence[Address]) -> list[tuple[Any, ...]]:
+def _reserve_inputs(build: Build, provider: Address, pool: Address, tokens: Sequence[Address]) -> list[tuple[Any, ...]]:
     a_token, stable, variable = (
-        plan.create(aave_artifact(name), pool) for name in ("AToken", "StableDebtToken", "VariableDebtToken")
+        build.create(aave_artifact(name), pool) for name in ("AToken", "StableDebtToken", "VariableDebtToken")
     )
-    calm = _rate_strategy(plan, provider, optimal=90, slope=4, steep=60)
-    volatile = _rate_strategy(plan, provider, optimal=45, slope=7, steep=300)
+    calm = _rate_strategy(build, provider, optimal=90, slope=4, steep=60)
+    volatile = _rate_strategy(build, provider, optimal=45, slope=7, steep=300)
     return [
         (
             a_token, stable, variable, listing.decimals, volatile if listing.volatility else calm, token, TREASURY,
@@ -171,11 +150,11 @@ def _reserve_inputs(plan: _Plan, provider: Address, pool: Address, tokens: Seque
     ]  # fmt: skip
 
 
-def _rate_strategy(plan: _Plan, provider: Address, *, optimal: int, slope: int, steep: int) -> Address:
+def _rate_strategy(build: Build, provider: Address, *, optimal: int, slope: int, steep: int) -> Address:
     """Interest that rises by `slope` per cent up to `optimal` per cent of usage, and by `steep` beyond it."""
     variable = (optimal * RAY // 100, 0, slope * RAY // 100, steep * RAY // 100)
     stable = (slope * RAY // 200, steep * RAY // 100, RAY // 100, RAY // 20, RAY // 5)
-    return plan.create(aave_artifact("DefaultReserveInterestRateStrategy"), provider, *variable, *stable)
+    return build.create(aave_artifact("DefaultReserveInterestRateStrategy"), provider, *variable, *stable)
 
 
 async def _read_assets(
