@@ -7,7 +7,7 @@ import numpy as np
 from liqcli.lag import glyphs
 from liqcli.lag.model import Cause
 from liqcli.lag.receivers import is_interleaved
-from liqcli.lag.stream import FEW, Episode, Service, Stream, episodes, is_block_locked
+from liqcli.lag.stream import FEW, Episode, Service, Stream, episodes
 
 CHAIN_EVENTS_PER_SECOND = 10_000
 """More than HyperEVM can log for longer than a block: 2 M gas a second in small blocks, 375 gas for the least log."""
@@ -226,7 +226,7 @@ def _wanders(stream: Stream, service: Service) -> bool:
 def _absent(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Reason | None:
     """Most of the loss came in single jumps: the receiver did not read at all while they happened."""
     heads = sum(episode.largest for episode in split)
-    if heads < 0.5 * stream.total or is_block_locked(stream) or _is_volley(stream, service, split):
+    if heads < 0.5 * stream.total or stream.block_locked or _is_volley(stream, service, split):
         return None
     jumps = sum(episode.largest >= FEW for episode in split)
     largest = max(episode.largest for episode in split)
@@ -254,7 +254,7 @@ def _bursts(stream: Stream, service: Service, split: tuple[Episode, ...], duty: 
     evidence = [
         f"{len(split):,} clusters of loss fill {glyphs.percent(duty, 1.0)} of the time; in between it catches up"
     ]
-    if is_block_locked(stream):
+    if stream.block_locked:
         evidence.append("the clusters begin at one phase of the second, as blocks do")
     if service.source != "assumed":
         evidence.append(

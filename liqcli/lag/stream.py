@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.lag.model import NO_TIME, Channel, Int64s, Receiver, Runs, Statistics
+from liqcli.lag.phase import is_block_locked
 from liqcli.lag.simulate import Seconds, slots_for
 
 CHASE_SECONDS = 100e-6
@@ -20,6 +21,12 @@ FEW = 10
 
 PATIENCE_SECONDS = 1.0
 """Handlers slower than this are believed only when N follows the gap very closely."""
+
+PAUSE_SECONDS = 0.5
+"""Losses after a longer gap may begin with a block."""
+
+COARSE_SECONDS = 0.01
+"""A clock that steps further than this puts everything in phase."""
 
 LONGEST_HANDLER_SECONDS = 5.0
 """A receiver that is away longer than this for each single event is not slow but blocked."""
@@ -62,6 +69,12 @@ class Stream:
     def gaps(self) -> Seconds:
         """Seconds from the end of each run to the start of the next."""
         return np.maximum(self.start[1:] - self.end[:-1], 0.0)
+
+    @property
+    def block_locked(self) -> bool:
+        """Whether losses after a pause come in step with the blocks."""
+        fresh = np.concatenate([[True], self.gaps > PAUSE_SECONDS]) if self.timed else np.empty(0, np.bool_)
+        return self.resolution_s <= COARSE_SECONDS and is_block_locked(self.start[fresh])
 
     @property
     def span_s(self) -> float:
@@ -203,7 +216,7 @@ def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
     """
     gaps, lost = stream.gaps, stream.lost[1:]
     large = lost >= FEW
-    if is_block_locked(stream):
+    if stream.block_locked:
         large_ok = gaps < 0.5
     elif large.sum() == 0:
         return gaps < max(PATIENCE_SECONDS, min(4 * float(np.quantile(gaps, 0.25)), LONGEST_HANDLER_SECONDS))
@@ -213,12 +226,15 @@ def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
 
 
 def _follows(gaps: Seconds, lost: Int64s, large: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The gaps near the shortest large ones, if N follows the gap among them; none otherwise."""
+    """The gaps near the shortest large ones, if N follows the gap among them or all are alike; none otherwise."""
     typical = float(np.quantile(gaps[large], 0.25))
     near = gaps <= min(10 * typical, LONGEST_HANDLER_SECONDS)
     chosen = near & large & (gaps > 0)
     if chosen.sum() < (4 if typical < PATIENCE_SECONDS else 8):
         return near & (gaps < 0.05)
+    steps = np.log(gaps[chosen])
+    if typical < PATIENCE_SECONDS and float(np.median(np.abs(steps - np.median(steps)))) < 0.1:
+        return near
     limit = 0.35 if typical < PATIENCE_SECONDS else 0.12
     return near & (_unrest(gaps, lost, chosen) < limit)
 
@@ -228,28 +244,6 @@ def _unrest(gaps: Seconds, lost: Int64s, chosen: NDArray[np.bool_]) -> float:
     ratio = np.log(lost[chosen] / gaps[chosen])
     chance = 1 / np.sqrt(np.median(lost[chosen]))
     return max(0.0, float(np.median(np.abs(np.diff(ratio)))) - float(chance))
-
-
-def is_block_locked(stream: Stream) -> bool:
-    """Whether losses after a pause begin at one phase of the second, as blocks do (Rayleigh's test, Zar's p < 0.005).
-
-    One fixed period that is neither a second nor a minute is a timer of the consumer's own, not the chain.
-    """
-    if len(stream) < 4 or stream.resolution_s > 0.01:
-        return False
-    fresh = np.concatenate([[True], stream.gaps > 0.5])
-    at = stream.start[fresh]
-    count = len(at)
-    if count < 4:
-        return False
-    between = np.diff(at)
-    period = float(np.median(between))
-    steady = float(np.abs(between - period).max()) < 0.02 * period
-    if steady and all(abs(period - block) > 0.05 * block for block in (1.0, 60.0)):
-        return False
-    length = abs(np.exp(2j * np.pi * at).sum())
-    p = np.exp(np.sqrt(1 + 4 * count + 4 * (count**2 - length**2)) - (1 + 2 * count))
-    return bool(p < 0.005)
 
 
 @dataclass(frozen=True, slots=True)
