@@ -18,7 +18,11 @@ ZERO_MS = 1e8
 """Offset that keeps the most urgent score of a tier inside its band."""
 REASON_BYTES = 80
 
+READY_MARK, DEAD_MARK = b"R", b"D"
+
 _HEAD = struct.Struct("<dddHc")
+_SHORT = struct.Struct("<BQ")
+_SIZES = [bytes((size,)) for size in range(256)]
 _TIERS = tuple(Tier)
 _BASES = {tier: index * BAND_MS + ZERO_MS for index, tier in enumerate(_TIERS)}
 
@@ -32,8 +36,7 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-_STATES = {b"R": State.READY, b"L": State.LEASED, b"W": State.LATER, b"D": State.DEAD}
-_MARKS = {state: mark for mark, state in _STATES.items()}
+_STATES = {READY_MARK: State.READY, b"L": State.LEASED, b"W": State.LATER, DEAD_MARK: State.DEAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,9 @@ def pack_address(borrower: Address) -> bytes:
         member = bytes.fromhex(borrower[2:])
     except ValueError:
         member = b""
-    if len(member) != 20 or not borrower.startswith("0x"):
-        raise InputError(f"{borrower!r} is not an address", hint="0x and 40 hex digits")
-    return member
+    if len(member) == 20 and borrower[:2] == "0x":
+        return member
+    raise InputError(f"{borrower!r} is not an address", hint="0x and 40 hex digits")
 
 
 def unpack_address(member: bytes) -> Address:
@@ -111,19 +114,21 @@ def band(tier: Tier) -> tuple[float, float]:
     return start, start + BAND_MS - 1
 
 
-def pack_entries(entries: Sequence[Entry]) -> list[bytes]:
-    """Member and value in turn."""
-    packed = []
+def pack_entries(entries: Sequence[Entry]) -> bytes:
+    """Member, size of value and value, one after the other."""
+    parts = []
     for entry in entries:
-        packed.append(pack_address(entry.borrower))
-        packed.append(pack_value(entry, State.READY))
-    return packed
+        value = pack_value(entry)
+        parts.append(pack_address(entry.borrower))
+        parts.append(_SIZES[len(value)])
+        parts.append(value)
+    return b"".join(parts)
 
 
-def pack_value(entry: Entry | QueueItem, state: State) -> bytes:
+def pack_value(entry: Entry | QueueItem, mark: bytes = READY_MARK) -> bytes:
     """Everything the queue keeps of an entry except the time it was first pushed: that is the server's to say."""
-    head = _HEAD.pack(0.0, base_of(entry.tier, entry.score), 0.0, 0, _MARKS[state])
-    return head + pack_wide(entry.health_factor) + _clipped(entry.because)
+    base = base_of(entry.tier, entry.score)
+    return _HEAD.pack(0.0, base, 0.0, 0, mark) + pack_wide(entry.health_factor) + _clipped(entry.because)
 
 
 def unpack_claim(member: bytes, value: bytes) -> Claim:
@@ -166,17 +171,18 @@ def is_ours(value: bytes | None) -> bool:
 
 
 def pack_wide(number: int | None) -> bytes:
-    """A length byte and as many big-endian bytes as an integer up to 2**256-1 needs; None has no bytes."""
+    """A length byte and that many little-endian bytes, for integers up to 2**256-1; None has no bytes."""
     if number is None:
         return b"\0"
-    size = max((number.bit_length() + 7) // 8, 1)
-    return bytes((size,)) + number.to_bytes(size, "big")
+    if number < 2**64:
+        return _SHORT.pack(8, number)
+    return b"\x20" + number.to_bytes(32, "little")
 
 
 def unpack_wide(packed: bytes) -> tuple[int | None, bytes]:
     """The integer in front, and the bytes after it."""
     end = 1 + packed[0]
-    return (int.from_bytes(packed[1:end], "big") if end > 1 else None), packed[end:]
+    return (int.from_bytes(packed[1:end], "little") if end > 1 else None), packed[end:]
 
 
 def clip(text: str, size: int) -> bytes:

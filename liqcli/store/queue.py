@@ -24,6 +24,8 @@ from typing import TypeVar
 from liqcli.model import Address, Tier
 from liqcli.store.connection import Client
 from liqcli.store.entries import (
+    DEAD_MARK,
+    READY_MARK,
     SCORE_LIMIT,
     Claim,
     Entry,
@@ -47,7 +49,7 @@ _HasBorrower = TypeVar("_HasBorrower", Entry, Claim, QueueItem)
 SCHEMA = "v1"
 BATCH = 2000
 """Borrowers in one script call: a few milliseconds of the server's time."""
-PUSH_BATCH = 500
+PUSH_BATCH = 1000
 IN_FLIGHT = 4
 """Pushes under way at once: we pack the next while the server works on the last."""
 PAGE = 500
@@ -231,7 +233,7 @@ class BorrowerQueue:
 
 
 async def _push(shard: Shard, entries: Sequence[Entry], *, unique: bool) -> int:
-    return int(await shard.run("push", (int(unique), *pack_entries(entries))))
+    return int(await shard.run("push", (int(unique), len(entries), pack_entries(entries))))
 
 
 async def _purge(shard: Shard, argument: str) -> int:
@@ -247,9 +249,9 @@ async def _purge(shard: Shard, argument: str) -> int:
 
 
 def _exported(item: QueueItem) -> tuple[bytes | str | float, ...]:
-    state = State.DEAD if item.state is State.DEAD else State.READY
+    mark = DEAD_MARK if item.state is State.DEAD else READY_MARK
     failure = clip(item.failure or "", FAILURE_BYTES)
-    return pack_address(item.borrower), item.age_s * 1000, item.tries, failure, pack_value(item, state)
+    return pack_address(item.borrower), item.age_s * 1000, item.tries, failure, pack_value(item, mark)
 
 
 def _urgency(item: QueueItem) -> float:

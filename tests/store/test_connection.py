@@ -33,13 +33,19 @@ async def test_no_socket(tmp_path: Path) -> None:
 
 async def test_a_port_that_never_answers() -> None:
     """A listener that says nothing costs one deadline."""
-    server = await asyncio.start_server(lambda *_: asyncio.sleep(30), "127.0.0.1", 0)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     started = time.monotonic()
     with pytest.raises(Unreachable, match="no reply in time"):
         await open_redis(f"redis://127.0.0.1:{port}", timeout_s=0.3)
     assert time.monotonic() - started < 0.9
     server.close()
+    await server.wait_closed()
 
 
 async def test_a_server_that_is_not_redis() -> None:
@@ -55,6 +61,7 @@ async def test_a_server_that_is_not_redis() -> None:
     with pytest.raises(LiqError, match=f"127.0.0.1:{port}"):
         await open_redis(f"redis://127.0.0.1:{port}", timeout_s=1.0)
     server.close()
+    await server.wait_closed()
 
 
 async def test_a_wrong_password(valkey: Valkey, redis: Redis) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from liqcli.errors import InputError
 from liqcli.model import NO_DEBT, Tier
-from liqcli.store.entries import State, base_of, pack_value, pack_wide, unpack_item, unpack_wide
+from liqcli.store.entries import DEAD_MARK, State, base_of, pack_value, pack_wide, unpack_item, unpack_wide
 from liqcli.store.queue import BorrowerQueue, Entry
 from tests.store.conftest import address, entry
 
@@ -65,7 +65,7 @@ async def test_only_addresses_are_taken(queue: BorrowerQueue, borrower: str) -> 
 )
 def test_packing_is_exact(score: float, tier: Tier, health_factor: int | None, because: str) -> None:
     """Tier, score to four digits, health factor and reason come out as they went in."""
-    value = pack_value(Entry(address(1), score, tier, health_factor, because), State.DEAD)
+    value = pack_value(Entry(address(1), score, tier, health_factor, because), DEAD_MARK)
     item = unpack_item(bytes.fromhex(address(1)[2:]), value, 3000.0, rank=base_of(tier, score) + 1000.0)
     assert (item.score, item.tier, item.health_factor, item.because) == (score, tier, health_factor, because)
     assert (item.age_s, item.state) == (2.0, State.DEAD)

@@ -1,0 +1,173 @@
+"""The queue beside the server's own ZADD: `python -m benchmarks.queue [--quick]`.
+
+The reference for pushing is redis-benchmark's ZADD with one client at the same pipeline depth, over the same socket and
+in the same run. Where redis-benchmark is not on the PATH a stand-in does what it does, only faster: its commands are
+packed beforehand. Rounds alternate and the best of each counts.
+"""
+
+import argparse
+import asyncio
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.figure import figure
+from liqcli.model import WAD, Tier
+from liqcli.sandbox.valkey import Valkey, start_valkey
+from liqcli.store.connection import open_redis
+from liqcli.store.entries import pack_address
+from liqcli.store.queue import BorrowerQueue, Entry, namespace_of
+
+ROUNDS = 5
+DEPTHS = (100, 1000)
+TIERS = list(Tier)
+
+
+async def main(count: int) -> bool:
+    """Measure and print everything; true when every target is met."""
+    entries = _entries(count)
+    with tempfile.TemporaryDirectory() as directory:
+        async with _server(Path(directory) / "memory", persist=False) as server:
+            results = [await _push(server, entries, depth) for depth in DEPTHS]
+            results += [await _work(server, entries, batch, "memory") for batch in (1, 10, 50, 200, 1000)]
+            results.append(await _memory(server, entries))
+        async with _server(Path(directory) / "disk", persist=True) as server:
+            results.append(await _work(server, entries, 50, "appendfsync everysec"))
+    return all(results)
+
+
+def _entries(count: int) -> list[Entry]:
+    dice = random.Random(1)
+    return [
+        Entry(
+            f"0x{dice.getrandbits(160):040x}", dice.random(), dice.choice(TIERS), dice.randrange(WAD, 2 * WAD), "borrow"
+        )
+        for _ in range(count)
+    ]
+
+
+@asynccontextmanager
+async def _server(directory: Path, *, persist: bool) -> AsyncIterator[Valkey]:
+    server = await start_valkey(directory, persist=persist)
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def _queue(server: Valkey) -> AsyncIterator[BorrowerQueue]:
+    redis = await open_redis(server.url, timeout_s=30.0)
+    await redis.execute_command("FLUSHDB", "SYNC")
+    yield BorrowerQueue(redis, namespace=namespace_of(999, "benchmark"))
+    await redis.aclose()
+
+
+async def _push(server: Valkey, entries: list[Entry], depth: int) -> bool:
+    """Push of new borrowers, and of known ones (merging), beside ZADD at the same depth."""
+    best = {"zadd": 0.0, "push": 0.0, "merge": 0.0, "variadic": 0.0}
+    for _ in range(ROUNDS):
+        async with _queue(server) as queue:
+            best["zadd"] = max(best["zadd"], _zadd_rate(server, entries, depth))
+            best["variadic"] = max(best["variadic"], await _variadic_rate(server, entries, depth))
+            best["push"] = max(best["push"], await _push_rate(queue, entries, depth))
+            best["merge"] = max(best["merge"], await _push_rate(queue, entries, depth))
+    zadd = best["zadd"]
+    figure(f"zadd_variadic_redis_py_{depth}", best["variadic"], "members/s", reference=zadd)
+    figure(f"push_known_{depth}", best["merge"], "borrowers/s", reference=zadd)
+    return figure(f"push_{depth}", best["push"], "borrowers/s", reference=zadd, target=0.8)
+
+
+async def _push_rate(queue: BorrowerQueue, entries: list[Entry], depth: int) -> float:
+    started = time.perf_counter()
+    for first in range(0, len(entries), depth):
+        await queue.push(entries[first : first + depth])
+    return len(entries) / (time.perf_counter() - started)
+
+
+async def _variadic_rate(server: Valkey, entries: list[Entry], depth: int) -> float:
+    redis = await open_redis(server.url, timeout_s=30.0)
+    pairs = [(entry.score, pack_address(entry.borrower)) for entry in entries]
+    started = time.perf_counter()
+    for first in range(0, len(pairs), depth):
+        batch = [arg for pair in pairs[first : first + depth] for arg in pair]
+        await redis.execute_command("ZADD", "raw:variadic", *batch)
+    elapsed = time.perf_counter() - started
+    await redis.aclose()
+    return len(pairs) / elapsed
+
+
+def _zadd_rate(server: Valkey, entries: list[Entry], depth: int) -> float:
+    program = shutil.which("redis-benchmark")
+    if program is None:
+        return _packed_rate(server, [_zadd(entry) for entry in entries], depth)
+    argv = [program, "-s", str(server.socket), "-c", "1", "-P", str(depth), "-n", str(len(entries)), "--csv"]
+    argv += ["-r", "100000000", "ZADD", "raw", "__rand_int__", "address:__rand_int__"]
+    row = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    return float(row.split(",")[1].strip('"'))
+
+
+def _zadd(entry: Entry) -> bytes:
+    score, member = b"%.6f" % entry.score, pack_address(entry.borrower)
+    return b"*4\r\n$4\r\nZADD\r\n$3\r\nraw\r\n$%d\r\n%b\r\n$20\r\n%b\r\n" % (len(score), score, member)
+
+
+def _packed_rate(server: Valkey, commands: list[bytes], depth: int) -> float:
+    """Send `depth` commands, read `depth` replies of 4 bytes, again and again."""
+    batches = [b"".join(commands[first : first + depth]) for first in range(0, len(commands), depth)]
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.connect(str(server.socket))
+        started = time.perf_counter()
+        for batch in batches:
+            wire.sendall(batch)
+            missing = 4 * depth
+            while missing > 0:
+                missing -= len(wire.recv(65536))
+        return len(commands) / (time.perf_counter() - started)
+
+
+async def _work(server: Valkey, entries: list[Entry], batch: int, where: str) -> bool:
+    """Claim and done by one worker, until the queue is empty or two seconds have passed."""
+    best = 0.0
+    for _ in range(ROUNDS):
+        async with _queue(server) as queue:
+            await queue.push(entries)
+            best = max(best, await _rate(lambda queue=queue: _claim_and_finish(queue, batch)))
+    target = 25_000.0 if batch >= 50 else None
+    return figure(f"claim_done_{batch} ({where})", best, "borrowers/s", target=target, of="value")
+
+
+async def _claim_and_finish(queue: BorrowerQueue, batch: int) -> int:
+    claims = await queue.claim(batch)
+    await queue.done(claims)
+    return len(claims)
+
+
+async def _rate(step: Callable[[], Awaitable[int]]) -> float:
+    total, started = 0, time.perf_counter()
+    while (worked := await step()) and time.perf_counter() - started < 2:
+        total += worked
+    return total / (time.perf_counter() - started)
+
+
+async def _memory(server: Valkey, entries: list[Entry]) -> bool:
+    redis = await open_redis(server.url, timeout_s=30.0)
+    async with _queue(server) as queue:
+        before = (await redis.info("memory"))["used_memory"]
+        await queue.push(entries)
+        after = (await redis.info("memory"))["used_memory"]
+    await redis.aclose()
+    return figure("memory", (after - before) / len(entries), "bytes/borrower")
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="a tenth of the borrowers")
+    sys.exit(0 if asyncio.run(main(10_000 if arguments.parse_args().quick else 100_000)) else 1)
