@@ -45,6 +45,12 @@ class Axis:
         return math.log(max(value, self.low)) if self.log else value
 
 
+def merged_bucket(bucket_s: int, buckets: int, most: int) -> int:
+    """The narrowest round length in seconds that shows `buckets` buckets in at most `most` bars."""
+    least = bucket_s * -(-buckets // most)
+    return next((step for step in TIME_STEPS_S if step >= least and step % bucket_s == 0), least)
+
+
 def abbreviated(number: float) -> str:
     """A tick's count: 100, 10k, 1.5M, 3.33G."""
     for unit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):

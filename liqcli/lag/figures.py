@@ -11,10 +11,11 @@ from liqcli.lag.axes import (
     decade_axis,
     doubling_axis,
     linear_axis,
+    merged_bucket,
     percent_axis,
     time_axis,
 )
-from liqcli.lag.glyphs import count, percent, rate, rounded, short_count, span
+from liqcli.lag.glyphs import count, percent, plural, rate, rounded, short_count, span
 from liqcli.lag.instants import SECOND_US
 from liqcli.lag.model import DEFAULT_CAPACITY, NO_TIME, Cause, Diagnosis, Distribution, HistogramBin, Statistics
 from liqcli.lag.simulate import slots_for
@@ -133,7 +134,7 @@ def time_figure(statistics: Statistics) -> Figure:
     series, clock = statistics.seconds, statistics.inputs.clock
     first_us = series.points[0].at_us
     buckets = (series.points[-1].at_us - first_us) // (series.bucket_s * SECOND_US) + 1
-    wide_s = series.bucket_s * -(-buckets // BARS_AT_MOST)
+    wide_s = merged_bucket(series.bucket_s, buckets, BARS_AT_MOST)
     sums: dict[int, int] = {}
     for point in series.points:
         place = (point.at_us - first_us) // (wide_s * SECOND_US)
@@ -170,7 +171,7 @@ def anatomy_figure(statistics: Statistics) -> Figure:
     tail = sum(losses) - losses[0]
     note = f"{count(losses[0])} in the first line"
     if len(losses) > 1:
-        note += f", {count(tail)} in the {count(len(losses) - 1)} after it"
+        note += f", {count(tail)} in the {plural(len(losses) - 1, 'line')} after it"
     if timed and max(times) > start_us:
         note += f", within {span((max(times) - start_us) / 1e6)}"
     return Figure(
@@ -266,7 +267,7 @@ def _unit(statistics: Statistics) -> str:
 
 def _capacity_note(diagnosis: Diagnosis, largest: int) -> str:
     if diagnosis.verdict.cause is Cause.SPINNING_PRODUCER or diagnosis.verdict.buffer_can_help is False:
-        speed = diagnosis.statistics.pair_rate_hz
+        speed = worst_incidents(diagnosis.statistics)[0].producer_rate_hz
         lasts = "" if not speed else f": {count(largest)} slots last {span(largest / speed)} at {rate(speed)}"
         return f"a bigger buffer does not cure this one, it only puts the loss off{lasts}"
     return "each incident is taken to start with an empty buffer; what is left above 0% is still lost"

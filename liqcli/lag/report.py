@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from liqcli.lag import tables
+from liqcli.lag.axes import merged_bucket
 from liqcli.lag.glyphs import bar, count, percent, rounded, short_count, span, sparkline
 from liqcli.lag.instants import SECOND_US, stamp
 from liqcli.lag.model import NO_TIME, Diagnosis, Distribution, LagChunk, Series, Statistics, WhatIf
@@ -112,7 +113,7 @@ def _over_time(statistics: Statistics, width: int) -> Iterator[Line]:
 def _cells(series: Series, most: int) -> tuple[list[float | None], int]:
     first_us = series.points[0].at_us
     buckets = (series.points[-1].at_us - first_us) // (series.bucket_s * SECOND_US) + 1
-    cell_s = series.bucket_s * -(-buckets // most)
+    cell_s = merged_bucket(series.bucket_s, buckets, most)
     cells: list[float | None] = [None] * (-(-buckets * series.bucket_s // cell_s))
     for point in series.points:
         place = (point.at_us - first_us) // (cell_s * SECOND_US)

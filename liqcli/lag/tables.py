@@ -279,7 +279,10 @@ def _receiver_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
             lost = f"{count(total.lost)} lost in {count(total.lines)} lines"
             yield "receiver", f"{receiver_name(total.receiver)} ({total.channel.value}): {lost}"
     if statistics.twin_pairs:
-        yield "twins", f"{count(statistics.twin_pairs)} pairs of equal lines: two receivers report the same loss"
+        yield (
+            "twins",
+            f"{count(statistics.twin_pairs)} pairs of equal lines: perhaps two receivers that report the same loss",
+        )
 
 
 def _closed_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
