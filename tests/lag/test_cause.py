@@ -170,7 +170,7 @@ def test_one_enormous_jump_is_no_absence():
 
 def test_equal_pairs_come_from_two_receivers():
     """Two strategies that were blocked together print the same loss; the need is one receiver's."""
-    at_us = [0, 300, 50_000_000, 50_000_200, 90_000_000, 90_000_100]
+    at_us = [0, 300, 50_300_000, 50_300_200, 90_700_000, 90_700_100]
     said = diagnosed(at_us, [900, 901, 1_500, 1_500, 700, 700])
     assert said.verdict.cause is Cause.BLOCKED_CONSUMER
     assert said.recommend.capacity == 4096
@@ -179,7 +179,7 @@ def test_equal_pairs_come_from_two_receivers():
 
 def test_each_channel_is_a_story_of_its_own():
     """A spinning event channel does not colour the action channel's stalls."""
-    at_us = np.array([0, 10, 20, 10_000_000, 60_000_000, 95_000_000], np.int64)
+    at_us = np.array([0, 10, 20, 10_300_000, 60_700_000, 95_000_000], np.int64)
     lost = np.array([2_000_000, 80, 75, 600, 900, 700], np.int64)
     channel = np.array([0, 0, 0, 1, 1, 1], np.uint8)
     found = findings(aggregate_columns(at_us, lost, channel=channel), capacity=512, handler_ms=None)
