@@ -25,7 +25,8 @@ from liqcli.book.kernels import (
     value_rows,
     value_spilled,
 )
-from liqcli.book.moment import CONFIRM_BELOW, Kind, Moment, table_of, weights_of
+from liqcli.book.moment import Moment
+from liqcli.book.weights import CONFIRM_BELOW, Kind, table_of, weights_of
 from liqcli.model import Address
 
 _FIRST_ROWS = 1024

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from liqcli.book.columns import Columns
 from liqcli.book.jit import compiled
 from liqcli.book.kernels import WIDTH, Entries, Floats, Rows, Table
-from liqcli.book.moment import CONFIRM_BELOW, Moment
+from liqcli.book.moment import Moment
+from liqcli.book.weights import CONFIRM_BELOW
 from liqcli.model import Address
 
 _FEW = 4096
