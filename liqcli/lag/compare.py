@@ -18,6 +18,8 @@ from liqcli.lag.tables import Table, cause_name
 DRAWS = 2_000
 SEED = 2_025
 HOUR_US = 3_600_000_000
+SHORTEST_US = 60_000_000
+"""A shorter log says nothing about an hour."""
 
 
 class Outcome(StrEnum):
@@ -30,7 +32,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Side:
-    """One log, per hour of log so that unequal lengths compare; None where the log has no length in time."""
+    """One log, per hour of log so that unequal lengths compare; None where the log covers less than a minute."""
 
     hours: float | None
     lost: int
@@ -118,7 +120,7 @@ def _side(diagnosis: Diagnosis) -> Side:
 def _length_hours(statistics: Statistics) -> float | None:
     first = statistics.start_us if statistics.log_start_us is None else statistics.log_start_us
     last = statistics.end_us if statistics.log_end_us is None else statistics.log_end_us
-    return None if first is None or last is None or last <= first else (last - first) / HOUR_US
+    return None if first is None or last is None or last - first < SHORTEST_US else (last - first) / HOUR_US
 
 
 def _interval(before: Statistics, after: Statistics, sides: tuple[Side, Side]) -> tuple[float | None, float | None]:
@@ -147,7 +149,7 @@ def _outcome(low: float | None, high: float | None) -> Outcome:
 
 def _sentence(before: Side, after: Side, outcome: Outcome) -> str:
     if before.lost_per_hour is None or after.lost_per_hour is None:
-        return "One of the logs has no length in time, so only totals can be set side by side."
+        return "One of the logs covers less than a minute, so only totals can be set side by side."
     if before.lost_per_hour == 0:
         return (
             "Nothing was lost before."

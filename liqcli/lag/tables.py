@@ -9,6 +9,7 @@ from liqcli.lag.model import (
     CHANNELS,
     Advice,
     Cause,
+    Channel,
     Clock,
     Diagnosis,
     Distribution,
@@ -26,6 +27,11 @@ INCIDENTS_SHOWN = 5
 FILES_SHOWN = 3
 SIZE_ROWS = 8
 NOT_KNOWN = "-"
+CHANNEL_NAMES = {
+    Channel.EVENT: "the event channel",
+    Channel.ACTION: "the action channel",
+    Channel.UNKNOWN: "a channel that the lines do not name",
+}
 LONGEST_TEXT = 2_000
 
 
@@ -212,7 +218,7 @@ def _understood(inputs: InputSummary) -> str:
 def _lost(statistics: Statistics) -> str:
     totals = statistics.totals
     parts = [
-        f"{count(totals.lost_by_channel[channel])} on the {channel.value} channel"
+        f"{count(totals.lost_by_channel[channel])} on {CHANNEL_NAMES[channel]}"
         for channel in CHANNELS
         if totals.lost_by_channel.get(channel)
     ]
@@ -270,25 +276,28 @@ def _rhythm_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
     minute = statistics.worst_minute
     if minute is not None and len(statistics.minutes.points) > 1:
         at = time_of_day(minute.at_us, statistics.inputs.clock, step_us=MINUTE_US)
-        yield "worst minute", f"{at} with {count(minute.lost)} lost in {count(minute.lines)} lines"
+        yield "worst minute", f"{at} with {count(minute.lost)} lost in {plural(minute.lines, 'line')}"
 
 
 def _receiver_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
     if len(statistics.by_receiver) > 1:
         for total in sorted(statistics.by_receiver, key=lambda total: -total.lost)[:INCIDENTS_SHOWN]:
-            lost = f"{count(total.lost)} lost in {count(total.lines)} lines"
+            lost = f"{count(total.lost)} lost in {plural(total.lines, 'line')}"
             yield "receiver", f"{receiver_name(total.receiver)} ({total.channel.value}): {lost}"
     if statistics.twin_pairs:
         yield (
             "twins",
-            f"{count(statistics.twin_pairs)} pairs of equal lines: perhaps two receivers that report the same loss",
+            f"{plural(statistics.twin_pairs, 'pair')} of equal lines: perhaps two receivers that report the same loss",
         )
 
 
 def _closed_figures(statistics: Statistics) -> Iterator[tuple[str, str]]:
     for flood in statistics.closed[:1]:
         speed = "" if flood.rate_hz is None else f" at {rate(flood.rate_hz)}"
-        yield "closed", f"{count(statistics.totals.closed_lines)} lines `channel closed`{speed}: this receiver is dead"
+        yield (
+            "closed",
+            f"{plural(statistics.totals.closed_lines, 'line')} `channel closed`{speed}: this receiver is dead",
+        )
 
 
 def _within_a_day(statistics: Statistics) -> bool:

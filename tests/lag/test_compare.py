@@ -1,7 +1,7 @@
 """Before and after a change."""
 
 from liqcli.lag.compare import Outcome, compare, comparison_json, render_comparison
-from tests.lag.diagnoses import START_US, UNTIMED, bursts, diagnosis_of, diagnosis_of_columns
+from tests.lag.diagnoses import GOLDEN, START_US, UNTIMED, bursts, diagnosis_of, diagnosis_of_columns
 
 HOUR = 3_600_000_000
 
@@ -54,7 +54,15 @@ def test_a_log_without_times_is_compared_by_its_totals_only():
 
     assert comparison.outcome is Outcome.NO_EVIDENCE
     assert comparison.before.lost_per_hour is None
-    assert "no length in time" in comparison.text
+    assert "less than a minute" in comparison.text
+
+
+def test_a_log_of_microseconds_says_nothing_about_an_hour():
+    """343 microseconds are not scaled up to 14 trillion events an hour."""
+    comparison = compare(diagnosis_of(GOLDEN), bursts(30))
+
+    assert comparison.before.lost_per_hour is None
+    assert comparison.outcome is Outcome.NO_EVIDENCE
 
 
 def test_a_comparison_is_a_document_and_a_table():
