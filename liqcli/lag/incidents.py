@@ -68,6 +68,7 @@ class Tally:
     closed: dict[tuple[int, int], _Closed] = field(default_factory=dict)
     start: int = NO_TIME
     end: int = NO_TIME
+    last_us: dict[int, int] = field(default_factory=dict)
     waiting: list[LagChunk] = field(default_factory=list)
     waiting_rows: int = 0
     kept: list[LagChunk] = field(default_factory=list)
@@ -122,7 +123,7 @@ class Tally:
             lost = _exact_sum(mine.lost)
             self.lost += lost
             self._put(divmod(key, len(CHANNELS)), len(mine), lost)
-            rates = pair_rates(mine.at_us, mine.lost)
+            rates = self._rates(key, mine)
             if len(rates):
                 self.rates.add((rates / RATE_SCALE + 1).astype(np.int64))
             self.runs.add(key, mine)
@@ -130,6 +131,12 @@ class Tally:
         self.series.add(chunk)
         self._span(chunk.at_us)
         self._keep(chunk)
+
+    def _rates(self, key: int, chunk: LagChunk) -> NDArray[np.float64]:
+        """The pair rates of one receiver, its last line of the time before included."""
+        before = np.array([self.last_us.get(key, NO_TIME)])
+        self.last_us[key] = int(chunk.at_us[-1])
+        return pair_rates(np.concatenate([before, chunk.at_us]), np.concatenate([[0], chunk.lost]))
 
     def _add_closed(self, chunk: LagChunk) -> None:
         self._span(chunk.at_us)
@@ -206,7 +213,6 @@ def statistics_of(
     incidents = find_incidents(
         runs, receivers, rows=rows if complete else None, capacity=capacity, gap_us=incident_gap_us
     )
-    rate = tally.rates.median()
     return Statistics(
         inputs=inputs,
         totals=_totals(tally),
@@ -231,7 +237,7 @@ def statistics_of(
         log_start_us=_known(tally.start),
         log_end_us=_known(tally.end),
         between=_spacing(groups),
-        pair_rate_hz=None if rate is None else _median_rate(rows, rate, complete=complete),
+        pair_rate_hz=_median_rate(tally, rows if complete else None),
         twin_pairs=tally.runs.twins,
         closed=tuple(_flood(flood, CHANNELS[key[1]], receivers[key[0]]) for key, flood in tally.closed.items()),
     )
@@ -378,9 +384,10 @@ def _spacing(groups: Groups) -> Spacing | None:
     return Spacing(float(np.median(quiet)), float(np.quantile(quiet, 0.1)), float(np.mean(quiet)))
 
 
-def _median_rate(rows: LagChunk, tallied: float, *, complete: bool) -> float | None:
-    if not complete:
-        return (tallied - 1) * RATE_SCALE
+def _median_rate(tally: Tally, rows: LagChunk | None) -> float | None:
+    if rows is None:
+        tallied = tally.rates.median()
+        return None if tallied is None else (tallied - 1) * RATE_SCALE
     rates = _pairs(rows).rate
     return float(np.median(rates)) if len(rates) else None
 

@@ -71,9 +71,10 @@ def _edges(sources: list[Source], processes: int | None) -> list[int]:
 
 
 def _line_start(stream: Any, offset: int) -> int:
+    """Where the first whole line behind an offset begins; 0 where the line there is too long to look for its end."""
     stream.seek(offset)
-    stream.readline(BLOCK)
-    return int(stream.tell())
+    is_whole = stream.readline(BLOCK).endswith(b"\n")
+    return int(stream.tell()) if is_whole else 0
 
 
 def _measure_parts(reading: LagReading, tally: Tally, edges: list[int]) -> None:

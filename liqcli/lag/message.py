@@ -16,7 +16,7 @@ _LAG = re.compile(
     r"|\blagged,? (?:skipped|skipping|missed|dropped)[ =:] ?(?P<field>[0-9]+))(?![0-9.]?[0-9A-Za-z_])"
 )
 _WORDS = re.compile(
-    r"channel lagged|Lagged\(|\blagged by\b.*\b(?:events?|messages?)\b|stream lagged|\blagged,? skipped"
+    r"channel lagged|\bLagged\(|\blagged by\b.*\b(?:events?|messages?)\b|stream lagged|\blagged,? skipped"
 )
 _CLOSED = re.compile(r"\b(?:channel closed|Closed\b)")
 _RECEIVING = re.compile(r"error receiving (event|action)")

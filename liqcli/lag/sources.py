@@ -26,6 +26,8 @@ LINE_FEED = 10
 MOST_EXPANSION = 500
 """A log of lag lines shrinks 20 to 60 times; beyond this a compressed file is taken for a bomb."""
 EXPANSION_FREE = 1 << 28
+_ZSTD_STEP = 512
+"""Packed bytes at a time: the worst of them become 16 MiB."""
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -141,6 +143,14 @@ def opened(source: Source) -> Iterator[Opened]:
 def open_source(source: Source) -> Opened:
     """Open one input and recognise compression and encoding by its first bytes, never by its name."""
     file = _open_file(source)
+    try:
+        return _recognise(source, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _recognise(source: Source, file: io.BufferedReader) -> Opened:
     head = file.peek(HEAD)
     compression = "gzip" if head.startswith(GZIP) else "zstd" if head.startswith(ZSTD) else None
     for magic, kind in OTHER_MAGIC.items():
@@ -207,6 +217,41 @@ class _Expanded(io.RawIOBase):
             )
 
 
+class _Zstd:
+    """Frames one after the other; unlike the library's own reader it tells a frame that is cut off."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        import zstandard
+
+        self.file = file
+        self.begin = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj
+        self.frame = self.begin()
+        self.ready = memoryview(b"")
+        self.is_inside = False
+
+    def read(self, size: int) -> memoryview:
+        """At most `size` bytes; empty at the end."""
+        while not self.ready:
+            packed = self.file.read(_ZSTD_STEP)
+            if not packed:
+                if self.is_inside:
+                    raise EOFError("its last frame is cut off")
+                break
+            self.ready = memoryview(self._expand(packed))
+        part, self.ready = self.ready[:size], self.ready[size:]
+        return part
+
+    def _expand(self, packed: bytes) -> bytes:
+        parts = []
+        while packed:
+            parts.append(self.frame.decompress(packed))
+            self.is_inside = not self.frame.eof
+            packed = self.frame.unused_data
+            if self.frame.eof:
+                self.frame = self.begin()
+        return b"".join(parts)
+
+
 class _Recoded(io.RawIOBase):
     """A UTF-16 stream as UTF-8; broken pairs become U+FFFD."""
 
@@ -236,9 +281,7 @@ def _decompressor(file: io.BufferedReader, compression: str) -> Any:
         return igzip.IGzipFile(  # type: ignore[no-untyped-call]
             fileobj=file, mode="rb"
         )
-    import zstandard
-
-    return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file, read_across_frames=True)
+    return _Zstd(file)
 
 
 def _damage_errors() -> tuple[Any, ...]:

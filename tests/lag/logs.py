@@ -17,7 +17,9 @@ def facts(lines: int = 200) -> list[Fact]:
     at_us = START
     for line in range(lines):
         at_us += 61_000_000 if line == lines // 2 else 3 + line * 7 % 31
-        made.append((at_us, "action" if line % 5 == 4 else "event", 1 + line * line * 7_919 * (1 + line % 3) ** 12))
+        made.append(
+            (at_us, "action" if line % 5 == 4 else "event", 1 + line * line * 7_919 * (1 + line % 3) ** 12 % 10**10)
+        )
     return made
 
 

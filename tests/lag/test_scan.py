@@ -120,6 +120,7 @@ def test_any_bytes_are_read_without_an_error(log):
     assert_same(log)
 
 
+@pytest.mark.timeout(900)
 def test_mutated_lines_never_raise_and_all_are_accounted_for():
     """Bytes changed, cut out, doubled, moved: counted + skipped + other = lines read, as the exact reader says."""
     chance = random.Random(14)
