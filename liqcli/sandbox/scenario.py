@@ -1,4 +1,4 @@
-"""What happens on the sandbox's chain: borrowers act, newcomers arrive, prices move, for as long as it is up."""
+"""What happens on the sandbox's chain: borrowers act, newcomers arrive, prices move, and traders follow them."""
 
 import asyncio
 import random
@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from liqcli.chain.rpc import Rpc
 from liqcli.errors import Unreachable
 from liqcli.sandbox.acts import Act, Stage, arrival, choose, read_holdings
+from liqcli.sandbox.arbitrage import Arbitrage
 from liqcli.sandbox.borrowers import fund
 from liqcli.sandbox.calls import set_price
 from liqcli.sandbox.course import price_course
+from liqcli.sandbox.exchange import Exchange
 from liqcli.sandbox.market import Deployment
 from liqcli.sandbox.node import restore_base_fee
 from liqcli.sandbox.plans import Plan, health_factor_at, plan_borrower
@@ -28,9 +30,19 @@ FAILURES_IN_A_ROW = 10
 class Scenario:
     """The play and where it stands; `done` and `refused` count acts by kind."""
 
-    def __init__(self, rpc: Rpc, market: Deployment, plans: Sequence[Plan], *, seed: int, pause_s: float) -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        market: Deployment,
+        plans: Sequence[Plan],
+        *,
+        exchange: Exchange,
+        seed: int,
+        pause_s: float,
+    ) -> None:
         self._rpc = rpc
         self._market = market
+        self._arbitrage = Arbitrage(rpc, exchange, trader=market.deployer)
         self._seed = seed
         self._pause_s = pause_s
         self._dice = random.Random(f"{seed}:scenario")  # noqa: S311 - a scenario, not a secret
@@ -49,6 +61,7 @@ class Scenario:
         cast = self._dice.sample(self.people, min(ACTS_A_STEP, len(self.people)))
         holdings = await read_holdings(self._rpc, self._market, cast)
         acts = [*self._price_acts(next(self._course)), *(choose(stage, held) for held in holdings)]
+        acts += [Act("trade", [trade]) for trade in await self._arbitrage.trades(self.prices)]
         acts += await self._newcomer_acts(stage)
         await self._perform([act for act in acts if act is not None])
         self.steps += 1

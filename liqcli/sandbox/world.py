@@ -14,6 +14,7 @@ from liqcli.chain.rpc import Rpc
 from liqcli.errors import InputError, Unreachable
 from liqcli.model import Address
 from liqcli.sandbox.borrowers import equip_liquidator, open_positions
+from liqcli.sandbox.exchange import Exchange, deploy_exchange, deploy_liquidator
 from liqcli.sandbox.market import Deployment, deploy_market
 from liqcli.sandbox.node import CHAIN_ID, Node, mine_every, restore_base_fee, start_anvil
 from liqcli.sandbox.plans import Plan, plan_borrowers
@@ -25,7 +26,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class WorldFacts:
-    """What another process needs to attach: addresses, and the key that only this sandbox knows."""
+    """What another process needs to attach: addresses, and the key that only this sandbox knows.
+
+    `liquidator` is the account that owns the key, `contract` its deployed Liquidator.
+    """
 
     rpc_url: str
     redis_url: str | None
@@ -35,6 +39,10 @@ class WorldFacts:
     pool: Address
     liquidator: Address
     liquidator_key: str = field(repr=False)
+    contract: Address
+    router_v2: Address
+    router_v3: Address
+    quoter: Address
     pid: int
     started: float
 
@@ -60,6 +68,7 @@ class World:
     facts: WorldFacts
     node: Node
     deployment: Deployment
+    exchange: Exchange
     plans: tuple[Plan, ...]
     rpc: Rpc
     scenario: Scenario
@@ -96,13 +105,17 @@ async def open_world(
         plans = tuple(plan_borrowers(borrowers, seed=seed))
         await open_positions(rpc, deployment, plans)
         await equip_liquidator(rpc, deployment, node.liquidator.address)
+        progress("opening the exchanges")
+        exchange = await deploy_exchange(rpc, deployment)
+        contract = await deploy_liquidator(rpc, deployment, exchange, node.liquidator.address)
         await restore_base_fee(rpc)
-        play = Scenario(rpc, deployment, plans, seed=seed, pause_s=(block_time or 1.0) / speed)
+        play = Scenario(rpc, deployment, plans, exchange=exchange, seed=seed, pause_s=(block_time or 1.0) / speed)
         if scenario:
             await stack.enter_async_context(running(play.play(progress)))
         elif block_time is not None:
             await stack.enter_async_context(running(mine_every(block_time, rpc)))
-        yield World(_facts(node, redis_url, deployment), node, deployment, plans, rpc, play)
+        facts = _facts(node, redis_url, deployment, exchange, contract)
+        yield World(facts, node, deployment, exchange, plans, rpc, play)
 
 
 @asynccontextmanager
@@ -130,7 +143,9 @@ async def _start_redis(stack: AsyncExitStack, directory: Path, progress: Progres
     return valkey.url
 
 
-def _facts(node: Node, redis_url: str | None, deployment: Deployment) -> WorldFacts:
+def _facts(
+    node: Node, redis_url: str | None, deployment: Deployment, exchange: Exchange, contract: Address
+) -> WorldFacts:
     return WorldFacts(
         rpc_url=node.url,
         redis_url=redis_url,
@@ -140,6 +155,10 @@ def _facts(node: Node, redis_url: str | None, deployment: Deployment) -> WorldFa
         pool=deployment.pool,
         liquidator=node.liquidator.address,
         liquidator_key=node.liquidator.key,
+        contract=contract,
+        router_v2=exchange.router_v2,
+        router_v3=exchange.router_v3,
+        quoter=exchange.quoter,
         pid=os.getpid(),
         started=time.time(),
     )

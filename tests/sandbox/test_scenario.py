@@ -18,16 +18,16 @@ STEPS = 80
 
 async def test_every_kind_of_act_succeeds_at_least_once(chain: World):
     """In a minute and a half of the play borrowers do all they can, newcomers arrive, and prices move."""
-    play = Scenario(chain.rpc, chain.deployment, chain.plans, seed=3, pause_s=0.0)
+    play = Scenario(chain.rpc, chain.deployment, chain.plans, exchange=chain.exchange, seed=3, pause_s=0.0)
     for _ in range(STEPS):
         await play.step()
-    assert set(play.done) == {*KINDS, "price", "newcomer"}
+    assert set(play.done) == {*KINDS, "price", "newcomer", "trade"}
     assert sum(play.refused.values()) < sum(play.done.values())
 
 
 async def test_a_newcomer_owes_what_it_planned(chain: World):
     """Whoever arrives during the play opens a real position and joins the cast."""
-    play = Scenario(chain.rpc, chain.deployment, chain.plans, seed=3, pause_s=0.0)
+    play = Scenario(chain.rpc, chain.deployment, chain.plans, exchange=chain.exchange, seed=3, pause_s=0.0)
     while not play.done["newcomer"]:
         await play.step()
     (holdings,) = await read_holdings(chain.rpc, chain.deployment, [play.people[len(chain.plans)]])
@@ -36,7 +36,7 @@ async def test_a_newcomer_owes_what_it_planned(chain: World):
 
 async def test_the_feeds_follow_the_course(chain: World):
     """After a step each feed holds the price that the scenario says it has."""
-    play = Scenario(chain.rpc, chain.deployment, chain.plans, seed=5, pause_s=0.0)
+    play = Scenario(chain.rpc, chain.deployment, chain.plans, exchange=chain.exchange, seed=5, pause_s=0.0)
     for _ in range(FIRST_CRASH_S + 4):
         await play.step()
     for asset in chain.deployment.assets:
