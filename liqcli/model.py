@@ -94,13 +94,13 @@ class ProfitLine:
 class Exit:
     """How our Liquidator turns what is seized back into the debt's token; amounts are in that token's units.
 
-    `path` is packed as the contract takes it, empty where debt and collateral are one asset and nothing is sold.
+    `path` is 0x hex, packed as the contract takes it, `0x` where debt and collateral are one asset and nothing is sold.
     `profit` is what the contract should pay its owner, `min_profit` the least it accepts without reverting.
     """
 
     contract: Address
     router: Address
-    path: bytes
+    path: str
     flash_loan: bool
     premium: int
     proceeds: int

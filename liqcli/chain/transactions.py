@@ -28,7 +28,7 @@ def encode_liquidate(plan: Liquidation, through: Exit) -> str:
         *(plan.collateral_asset, plan.debt_asset, plan.borrower, plan.call_amount, through.min_profit),
         *(int(through.flash_loan), through.router, _OFFSET_OF_PATH),
     )
-    return "0x" + (encode_call(LIQUIDATE, _OFFSET_OF_PLAN, *arguments) + tail(through.path)).hex()
+    return "0x" + (encode_call(LIQUIDATE, _OFFSET_OF_PLAN, *arguments) + tail(unhex(through.path))).hex()
 
 
 def encode_liquidation_call(plan: Liquidation) -> str:
