@@ -3,14 +3,16 @@
 Run `python docs/generate.py`; with `--check` it only says which page is out of date, and exits with 1.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from typer.cli import get_docs_for_click
+from typer.main import get_command
 
+from liqcli.cli.main import app_for
 from liqcli.config import ENV_PREFIX, Settings
 
 HERE = Path(__file__).parent
@@ -26,19 +28,9 @@ user config (`~/.config/liq/config.toml`) > market preset > default. An unknown 
 
 def cli_page() -> str:
     """The reference of all commands, by Typer's own generator."""
-    command = [
-        sys.executable,
-        "-m",
-        "typer",
-        "liqcli.cli.main",
-        "utils",
-        "docs",
-        "--name",
-        "liq",
-        "--title",
-        "Commands",
-    ]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent).stdout.strip() + "\n"
+    command = get_command(app_for([]))
+    text = get_docs_for_click(obj=command, ctx=command.make_context("liq", [], resilient_parsing=True), name="liq")
+    return text.replace("# `liq`", "# Commands", 1).strip() + "\n"
 
 
 def settings_page() -> str:

@@ -1,43 +1,30 @@
 """`liq`: the commands put together, and the one place where errors become output and exit codes."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
 from typing import Annotated
 
 import typer
 
-from liqcli.cli import diagnose, queue, run, sandbox, scan
 from liqcli.cli.render import print_error
 from liqcli.errors import LiqError, UsageError
 
+COMMANDS = ("run", "scan", "position")
+GROUPS = ("queue", "diagnose", "sandbox")
 _REPORT = "this is a bug in liq: please report it with the command that showed it"
-
-app = typer.Typer(
-    name="liq",
-    help="Liquidation toolkit for Aave-V3 markets on HyperEVM, and the tool that explains why an event channel lags.",
-    epilog="Example: liq run --sandbox --duration 60s",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.command("run")(run.run)
-app.command("scan")(scan.scan)
-app.add_typer(queue.app, name="queue")
-app.add_typer(diagnose.app, name="diagnose")
-app.add_typer(sandbox.app, name="sandbox")
 
 
 def _show_version(*, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        packages = ("web3", "redis", "typer")
-        beside = " · ".join(f"{name} {version(name)}" for name in packages)
+        beside = " · ".join(f"{name} {version(name)}" for name in ("web3", "redis", "typer"))
         print(f"liq {version('liqcli')} · python {sys.version.split()[0]} · {beside}")
         raise typer.Exit
 
 
-@app.callback()
 def options(
     *,
     _version: Annotated[
@@ -47,15 +34,37 @@ def options(
     """Hold the options of `liq` itself."""
 
 
+def app_for(args: list[str]) -> typer.Typer:
+    """The application; when the first word names a command, only that one is loaded."""
+    app = typer.Typer(
+        name="liq",
+        help="Liquidation toolkit for Aave-V3 markets on HyperEVM, and the tool that says why an event channel lags.",
+        epilog="Example: liq run --sandbox --duration 60s",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(options)
+    wanted = set(args[:1]) & {*COMMANDS, *GROUPS} or {*COMMANDS, *GROUPS}
+    for name in COMMANDS:
+        if name in wanted:
+            app.command(name)(getattr(import_module(f"liqcli.cli.{name}"), name))
+    for name in GROUPS:
+        if name in wanted:
+            app.add_typer(import_module(f"liqcli.cli.{name}").app, name=name)
+    return app
+
+
 def main() -> None:
     """Run `liq`, and leave with the exit code of what happened."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # another encoding is no reason to stop
     sys.exit(exit_code_of(sys.argv[1:]))
 
 
 def exit_code_of(args: list[str]) -> int:
     """Run one command line; every error ends here as two lines, or as a document under --json."""
     try:
-        code = app(args, standalone_mode=False)
+        code = app_for(args)(args, standalone_mode=False)
     except typer.TyperException as err:
         if not (message := err.format_message()):
             return err.exit_code  # the help was asked for by giving nothing
@@ -77,8 +86,7 @@ def exit_code_of(args: list[str]) -> int:
 
 def _help_for(args: list[str]) -> str:
     """The help of the command that was meant, as far as it is known."""
-    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
-    return f"liq {args[0]} --help" if args and args[0] in known else "liq --help"
+    return f"liq {args[0]} --help" if args and args[0] in {*COMMANDS, *GROUPS} else "liq --help"
 
 
 def _place_of(err: Exception) -> str:

@@ -45,7 +45,7 @@ def parse_changes(texts: Iterable[str]) -> list[Change]:
 
 
 def new_prices(
-    changes: Sequence[Change], tokens: Sequence[ReserveTokens], reserves: Mapping[int, Reserve]
+    changes: Sequence[Change], tokens: "Sequence[ReserveTokens]", reserves: "Mapping[int, Reserve]"
 ) -> dict[int, int]:
     """The prices meant, by reserve id; UsageError for an asset that the market does not list, or has no price for."""
     chosen = [(change, reserve_named(change.asset, tokens)) for change in changes]
@@ -59,7 +59,7 @@ def new_prices(
     return prices
 
 
-def reserve_named(name: str, tokens: Sequence[ReserveTokens]) -> ReserveTokens:
+def reserve_named(name: str, tokens: "Sequence[ReserveTokens]") -> "ReserveTokens":
     """The reserve of a symbol in any case, of an address, or of a coin whose wrapped token is listed (HYPE: WHYPE)."""
     wanted = name.casefold()
     for match in (wanted, f"w{wanted}"):
@@ -72,7 +72,7 @@ def reserve_named(name: str, tokens: Sequence[ReserveTokens]) -> ReserveTokens:
     raise UsageError(f'unknown asset "{safe(name)}"', hint=_suggestion(wanted, tokens))
 
 
-def _suggestion(wanted: str, tokens: Sequence[ReserveTokens]) -> str:
+def _suggestion(wanted: str, tokens: "Sequence[ReserveTokens]") -> str:
     symbols = {token.symbol.casefold(): safe(token.symbol, limit=20) for token in tokens}
     close = get_close_matches(wanted, symbols, n=1)
     listed = f"Assets: {', '.join(symbols.values())}"

@@ -1,0 +1,44 @@
+"""The pages made from the code are those of the code, and every command has help that ends with an example."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from liqcli.cli.main import app_for
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands(app, above=""):
+    """Every command of an application with its full name."""
+    for command in app.registered_commands:
+        yield f"{above}{command.name or command.callback.__name__}", command.callback.__doc__
+    for group in app.registered_groups:
+        yield from commands(group.typer_instance, f"{above}{group.name} ")
+
+
+def test_generated_pages_are_up_to_date():
+    """docs/cli.md and docs/settings.md are what `python docs/generate.py` writes."""
+    checked = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), list(commands(app_for([]))), ids=lambda value: str(value).split("\n")[0][:30]
+)
+def test_every_command_ends_its_help_with_an_example(name, text):
+    """The docstring of a command says what it does and shows a line to paste."""
+    assert text, name
+    assert text.strip().splitlines()[-1].strip().startswith(f"Example: liq {name.split()[0]}"), name
+
+
+def test_no_page_names_a_place_of_the_developers():
+    """Documents name no absolute home, and no registry's host."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    assert "/root/" not in text
+    assert "pypi.org" not in text
