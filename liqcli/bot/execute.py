@@ -1,102 +1,153 @@
-"""Execute: check a plan against the latest block, sign it, send it once, and wait for what the chain says."""
+"""Execute: try a plan by a call of the very transaction, hand it to the sender, and read what the chain made of it."""
 
-import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from liqcli.aave.ray import div_ceil
 from liqcli.chain.abi import quantity
 from liqcli.chain.market import Market
+from liqcli.chain.rpc import RpcError
 from liqcli.chain.transactions import call_of, receipt_of
-from liqcli.errors import Unreachable
-from liqcli.model import Address, Liquidation, Receipt
-from liqcli.wallet.keys import Key
+from liqcli.errors import LiqError, Unreachable
+from liqcli.model import WAD, Address, Exit, Liquidation, ProfitLine, Receipt
+from liqcli.wallet.journal import Attempt
+from liqcli.wallet.policy import Denied
+from liqcli.wallet.sender import FEE_HEADROOM, Call, Sender, Settled, fee_of
 
 _GAS_HEADROOM_PERCENT = 25
 """Interest accrues between the estimate and the block, and a last write may cost more."""
-_FEE_HEADROOM = 2
-"""The base fee can rise by an eighth a block: twice today's lasts five blocks."""
-_RECEIPT_POLL_S = 0.05
-_IN_FLIGHT = 8
-"""HyperEVM's mempool takes only the next eight nonces of an address."""
-_RECEIPT_TIMEOUT_S = 30.0
+_CANCEL_ROOM = (8, 9)
+"""What a price may take of the policy's cap, so that a cancellation can still offer an eighth more."""
+_HEADERS_KEPT = 16
+"""One block in sixty is a big one; the least gas limit of so many headers is the small blocks'."""
 
 
 class Executor:
-    """Sends liquidations from one key with nonces of its own; exists only when live."""
+    """Sends liquidations through one sender; exists only when live."""
 
-    def __init__(self, market: Market, key: Key, *, receipt_timeout_s: float = _RECEIPT_TIMEOUT_S) -> None:
+    def __init__(self, market: Market, sender: Sender) -> None:
         self._market = market
-        self._key = key
-        self._receipt_timeout_s = receipt_timeout_s
-        self._nonce: int | None = None
-        self._in_flight = 0
-        self._landed = asyncio.Condition()
+        self._sender = sender
+        self._gas_limits: deque[int] = deque(maxlen=_HEADERS_KEPT)
+        self._uses_big_blocks = False
 
     @property
     def address(self) -> Address:
         """The account that pays and is paid."""
-        return self._key.address
+        return self._sender.address
+
+    async def recover(self) -> list[tuple[Liquidation, Receipt | Unreachable]]:
+        """Settle what an earlier run left open, before anything new is sent; the plans with what became of them."""
+        await self._learn_block_limit()
+        settled = await self._sender.recover()
+        return [(plan_of(end.attempt.memo), _receipt(end)) for end in settled if end.attempt.memo]
 
     async def send(self, plan: Liquidation) -> str:
-        """Simulate, sign and broadcast; returns the transaction hash, whose `receipt` must then be awaited.
+        """Simulate, sign, journal and broadcast; returns the transaction hash, whose `receipt` must then be awaited.
 
-        Waits while eight are under way. Raises Reverted when the simulation refuses the plan: then nothing was signed.
+        Raises Reverted when the simulation refuses the plan, Denied when policy, journal or key forbid it: then nothing
+        was signed.
         """
-        async with self._landed:
-            await self._landed.wait_for(lambda: self._in_flight < _IN_FLIGHT)
-            to, data = call_of(plan, self._market.addresses.pool)
-            call = {"from": self.address, "to": to, "data": data}
-            gas = quantity(await self._market.rpc.call("eth_estimateGas", call))
-            nonce = await self._next_nonce()
-            raw, tx_hash = self._key.sign(await self._transaction(call, gas=gas, nonce=nonce))
-            await self._broadcast(raw)
-            self._nonce = nonce + 1
-            self._in_flight += 1
-            return tx_hash
+        self._sender.check(plan.borrower)
+        to, data = call_of(plan, self._market.addresses.pool)
+        gas, base_fee, count = await self._simulate(to, data)
+        most = self._sender.policy.max_fee_per_gas * _CANCEL_ROOM[0] // _CANCEL_ROOM[1]
+        ready = Call(
+            to=to,
+            data=bytes.fromhex(data[2:]),
+            gas=self._gas_limit(gas),
+            max_fee_per_gas=max(base_fee, min(base_fee * FEE_HEADROOM, most)),
+            subject=plan.borrower,
+            native_price=_native_price(plan),
+            memo=asdict(plan),
+        )
+        return await self._sender.send(ready, chain_count=count)
 
     async def receipt(self, tx_hash: str, plan: Liquidation) -> Receipt:
-        """Wait for the receipt; Unreachable when it does not come in time."""
+        """Wait until the chain has decided; Unreachable when the liquidation was cancelled or its nonce taken."""
+        receipt = _receipt(await self._sender.settled(tx_hash), plan)
+        if isinstance(receipt, Unreachable):
+            raise receipt
+        return receipt
+
+    async def _simulate(self, to: Address, data: str) -> tuple[int, int, int]:
+        """Gas, base fee and transaction count at the latest block, and the call itself tried there: one round trip."""
+        call = {"from": self.address, "to": to, "data": data}
+        capped = {**call, "gas": hex(self._sender.policy.max_gas)}
+        answers = await self._market.rpc.batch(
+            [
+                ("eth_call", [capped, "latest"]),
+                ("eth_estimateGas", [call]),
+                ("eth_gasPrice", []),
+                ("eth_getTransactionCount", [self.address, "latest"]),
+                ("eth_getBlockByNumber", ["latest", False]),
+            ]
+        )
+        for answer in answers:
+            if isinstance(answer, LiqError):
+                raise answer
+        _, gas, price, count, header = answers
+        self._note_limit(header)
+        return quantity(gas), quantity(price), quantity(count)
+
+    def _gas_limit(self, gas: int) -> int:
+        """The estimate with room for a change, within what a block takes."""
+        block = max(self._gas_limits) if self._uses_big_blocks else min(self._gas_limits)
+        if gas > block:
+            kind = "big" if self._uses_big_blocks else "small"
+            raise Denied(
+                f"gas {gas:,} over the {kind}-block limit {block:,}", reason=f"gas over the {kind}-block limit"
+            )
+        roomy = gas * (100 + _GAS_HEADROOM_PERCENT) // 100
+        return min(roomy, block, max(gas, self._sender.policy.max_gas))
+
+    async def _learn_block_limit(self) -> None:
+        """The gas limits of the last blocks, and whether this account asked for big ones (HyperEVM)."""
+        rpc = self._market.rpc
+        newest = await rpc.block_number()
+        for number in range(max(newest - 1, 0), newest + 1):
+            self._note_limit(await rpc.call("eth_getBlockByNumber", hex(number), False))  # noqa: FBT003  the RPC's own
         try:
-            async with asyncio.timeout(self._receipt_timeout_s):
-                return receipt_of(await self._landing(tx_hash), plan)
-        except TimeoutError:
-            self._nonce = None
-            message = f"no receipt for {tx_hash} within {self._receipt_timeout_s:g} s"
-            raise Unreachable(message, hint="look it up in an explorer; it may still be mined") from None
-        finally:
-            async with self._landed:
-                self._in_flight -= 1
-                self._landed.notify_all()
+            self._uses_big_blocks = bool(await rpc.call("eth_usingBigBlocks", self.address))
+        except RpcError:
+            self._uses_big_blocks = False  # a chain that has no big blocks does not know the question
 
-    async def _landing(self, tx_hash: str) -> dict[str, Any]:
-        while True:
-            raw: dict[str, Any] | None = await self._market.rpc.call("eth_getTransactionReceipt", tx_hash)
-            if raw is not None:
-                return raw
-            await asyncio.sleep(_RECEIPT_POLL_S)
+    def _note_limit(self, header: Any) -> None:
+        if isinstance(header, Mapping):
+            self._gas_limits.append(quantity(header.get("gasLimit")))
 
-    async def _next_nonce(self) -> int:
-        """Our own count; read from the chain at first, and again after a doubt, once nothing is under way."""
-        if self._nonce is not None:
-            return self._nonce
-        await self._landed.wait_for(lambda: self._in_flight == 0)
-        return quantity(await self._market.rpc.call("eth_getTransactionCount", self.address, "latest"))
 
-    async def _broadcast(self, raw: str) -> None:
-        try:
-            await self._market.rpc.call("eth_sendRawTransaction", raw)
-        except Unreachable:
-            self._nonce = None
-            raise
+def loss_of(raw: Mapping[str, Any], attempt: Attempt) -> int:
+    """What a mined transaction lost in base currency: 0 for one that earned."""
+    if attempt.is_cancel or not attempt.memo:
+        return fee_of(raw, attempt)
+    try:
+        return max(0, -receipt_of(raw, plan_of(attempt.memo)).profit_base)
+    except Unreachable:
+        return fee_of(raw, attempt)
 
-    async def _transaction(self, call: dict[str, str], *, gas: int, nonce: int) -> dict[str, Any]:
-        return {
-            "type": 2,
-            "chainId": self._market.chain_id,
-            "nonce": nonce,
-            "to": call["to"],
-            "data": call["data"],
-            "value": 0,
-            "gas": gas * (100 + _GAS_HEADROOM_PERCENT) // 100,
-            "maxFeePerGas": await self._market.rpc.gas_price() * _FEE_HEADROOM,
-            "maxPriorityFeePerGas": 0,
-        }
+
+def plan_of(memo: Mapping[str, Any]) -> Liquidation:
+    """The plan as the journal keeps it."""
+    lines = tuple(ProfitLine(**line) for line in memo["profit"])
+    through = Exit(**memo["exit"]) if memo["exit"] else None
+    return Liquidation(**{**memo, "profit": lines, "exit": through})
+
+
+def _receipt(settled: Settled, plan: Liquidation | None = None) -> Receipt | Unreachable:
+    attempt, raw = settled.attempt, settled.receipt
+    if raw is None:
+        return Unreachable(
+            f"a transaction that is not ours took the nonce of {attempt.hash}", hint="one key, one program"
+        )
+    if attempt.is_cancel:
+        return Unreachable(f"stuck and cancelled by {attempt.hash}", hint="the node did not mine it at any price")
+    return receipt_of(raw, plan or plan_of(attempt.memo))
+
+
+def _native_price(plan: Liquidation) -> int:
+    """The base price of 1e18 wei that the plan counted its gas with; rounded up."""
+    gas = plan.profit[-1].base
+    return div_ceil(-gas * WAD, plan.gas_fee_wei) if plan.gas_fee_wei else 0

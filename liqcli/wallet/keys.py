@@ -1,10 +1,34 @@
 """Keys: the only objects that hold a secret; they sign, and show nothing but their address."""
 
+import ctypes
+import resource
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from liqcli.errors import SecretError
 from liqcli.model import Address
+
+_PR_SET_DUMPABLE = 4
+
+
+class Secret:
+    """A text that is never shown, compared or pickled; `reveal` is for the one who needs it."""
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        self.__text = text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise SecretError("a secret is never pickled or copied", hint="pass the object itself")
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self.__text
 
 
 class Key:
@@ -12,13 +36,12 @@ class Key:
 
     __slots__ = ("__account", "address")
 
-    def __init__(self, secret: str) -> None:
-        from eth_account import Account
-
-        try:
-            self.__account = Account.from_key(secret)
-        except ValueError:
-            raise SecretError("the key is not 32 bytes of hex", hint="0x and 64 hex digits") from None
+    def __init__(self, secret: str | Secret) -> None:
+        account = _account(secret.reveal() if isinstance(secret, Secret) else secret)
+        del secret  # a traceback that shows local variables must not find it here
+        if account is None:
+            raise SecretError("the key is not 32 bytes of hex", hint="0x and 64 hex digits")
+        self.__account = account
         self.address: Address = self.__account.address.lower()
 
     def __repr__(self) -> str:
@@ -28,9 +51,27 @@ class Key:
         raise SecretError("a key is never pickled or copied", hint="pass its address instead")
 
     def sign(self, transaction: Mapping[str, Any]) -> tuple[str, str]:
-        """Sign a transaction locally; returns the raw bytes and the hash, both as 0x hex."""
+        """Sign a transaction locally; returns the raw bytes and the hash, both as 0x hex. Only the policy calls it."""
         from eth_utils.address import to_checksum_address
 
-        checked = {**transaction, "to": to_checksum_address(transaction["to"])}
+        to = transaction["to"]
+        checked = {**transaction, "to": b"" if to is None else to_checksum_address(to)}
         signed = self.__account.sign_transaction(checked)
         return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
+
+
+def keep_memory_private() -> None:
+    """No core file of this process, and no other process of the same user may read its memory (Linux)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _account(secret: str) -> Any | None:
+    """The library's account, None for what is no key; its own error would carry the text."""
+    from eth_account import Account
+
+    try:
+        return Account.from_key(secret)
+    except ValueError:
+        return None
