@@ -6,6 +6,7 @@ Nested keys use a double underscore in the environment: `LIQ_RPC__URL`.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -135,6 +136,26 @@ class TuningSettings(_Section):
     budget_low: float = Field(0.2, ge=0, le=1, description="intervals grow when less of the request budget is left")
 
 
+class PolicySettings(_Section):
+    """What may be signed at all, and what it may lose; in the sandbox `live` and `contracts` are given."""
+
+    live: bool = Field(False, description="allow sending; `liq run --live` and its confirmation are needed as well")
+    contracts: tuple[str, ...] = Field((), description="the pool, or the liquidator contract, that may be called")
+    max_gas: int = Field(1_900_000, gt=0, description="gas of one transaction; a small block of HyperEVM takes 2M")
+    max_gas_price_gwei: float = Field(100.0, gt=0, description="highest price offered for gas, replacements included")
+    max_loss_usd: float = Field(10.0, gt=0, description="what one transaction can lose: its gas at the offered price")
+    max_day_loss_usd: float = Field(50.0, gt=0, description="losses of 24 hours after which nothing more is sent")
+    max_per_hour: int = Field(500, gt=0, description="liquidations signed in one hour")
+
+    @field_validator("contracts")
+    @classmethod
+    def _are_addresses(cls, contracts: tuple[str, ...]) -> tuple[str, ...]:
+        for contract in contracts:
+            if re.fullmatch("0x[0-9a-fA-F]{40}", contract) is None:
+                raise ValueError(f"{contract!r} is no address")
+        return tuple(contract.lower() for contract in contracts)
+
+
 class Settings(BaseSettings):
     """Everything an operator can set; see `liq config` and docs/settings.md."""
 
@@ -165,6 +186,7 @@ class Settings(BaseSettings):
     paces: PaceSettings = PaceSettings()
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
+    policy: PolicySettings = PolicySettings()
     tuning: TuningSettings = TuningSettings()
 
     @property

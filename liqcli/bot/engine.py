@@ -27,6 +27,7 @@ from liqcli.errors import Reverted, Unreachable
 from liqcli.model import Address, Event, EventKind, Liquidation, Reading, Receipt, Tier
 from liqcli.store.cache import HealthCache
 from liqcli.store.queue import BorrowerQueue, Claim, Entry
+from liqcli.wallet.policy import Denied
 
 _IDLE_S = 0.25
 """How long an idle worker waits before it looks for expired leases and due retries."""
@@ -89,6 +90,8 @@ class Engine:
 
     async def run(self, stop: asyncio.Event, *, first_block: int) -> None:
         """Discover, read everyone once, then follow the chain until told to stop, and drain."""
+        if self.executor is not None:
+            await self._recover(self.executor)
         next_block = await self._discover(first_block)
         collector = Collector(
             self.market, self.events, next_block=next_block, window_blocks=self.settings.rpc.log_window_blocks
@@ -123,6 +126,12 @@ class Engine:
             *(self._sweep(tier, stop) for tier in Tier),
             *acting,
         ]
+
+    async def _recover(self, executor: Executor) -> None:
+        """What an earlier run left under way is settled before anything new is planned."""
+        for plan, end in await executor.recover():
+            receipt, why = (end, end.tx_hash) if isinstance(end, Receipt) else (None, str(end))
+            self._tell(Note("recovered", why, plan=plan, receipt=receipt))
 
     async def _discover(self, first_block: int) -> int:
         """Watch everyone who appears in the market's logs; returns the block after the last one read."""
@@ -262,6 +271,9 @@ class Engine:
             tx_hash = await executor.send(action.plan)
         except Reverted as err:
             self._skip(action.reading, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
+            self._finish(action)
+        except Denied as err:
+            self._skip(action.reading, err.reason, str(err))
             self._finish(action)
         except Unreachable as err:
             self._failed(action, str(err))

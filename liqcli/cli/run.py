@@ -19,6 +19,7 @@ from liqcli.model import BASE_UNIT, Tier
 
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
+    from liqcli.bot.execute import Executor
     from liqcli.chain.market import Market
     from liqcli.cli.connect import Target
     from liqcli.store.cache import HealthCache
@@ -88,8 +89,9 @@ async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration
         namespace = connect.namespace_at(market.chain_id, market.name)
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
         queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
-        secret = target.sandbox_key if mode == "sandbox" else None
-        engine = _open_engine(market, queue, cache, settings, secret=secret, printer=printer)
+        engine = _open_engine(market, queue, cache, settings, printer=printer)
+        if mode != "dry run":
+            engine.executor = await _open_executor(stack, settings, target, market, printer)
         holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
         printer.banner(mode)
         interrupted = await _until_stopped(engine, first_block=target.first_block, duration_s=duration_s)
@@ -116,21 +118,37 @@ def _open_engine(
     cache: "HealthCache",
     settings: Settings,
     *,
-    secret: str | None,
     printer: Printer,
 ) -> "Engine":
-    """The parts put together; without a secret no key is ever built."""
+    """The parts put together, for a dry run."""
     from liqcli.bot.engine import Engine
-    from liqcli.bot.execute import Executor
-    from liqcli.wallet.keys import Key
 
     return Engine(
         market=market,
         queue=queue,
         cache=cache,
         settings=settings,
-        executor=Executor(market, Key(secret)) if secret else None,
+        executor=None,
         tell=printer.note,
+    )
+
+
+async def _open_executor(
+    stack: AsyncExitStack, settings: Settings, target: "Target", market: "Market", printer: Printer
+) -> "Executor":
+    """What makes a run live: only here a key is built."""
+    from liqcli.bot.engine import Note
+    from liqcli.cli.wallet import open_executor
+    from liqcli.wallet.keys import Key
+
+    assert target.sandbox_key is not None
+    return await open_executor(
+        stack,
+        settings,
+        market,
+        Key(target.sandbox_key),
+        sandbox=target.is_sandbox,
+        tell=lambda text: printer.note(Note("warn", text)),
     )
 
 

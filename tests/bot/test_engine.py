@@ -2,12 +2,12 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 import stamina
 
 from liqcli.bot.engine import Engine
-from liqcli.bot.execute import Executor
 from liqcli.chain.market import open_market
 from liqcli.chain.rpc import Rpc
 from liqcli.config import load_settings
@@ -17,7 +17,7 @@ from liqcli.sandbox import calls
 from liqcli.sandbox.transactions import send_all
 from liqcli.store.cache import HealthCache
 from liqcli.store.queue import BorrowerQueue, Entry
-from liqcli.wallet.keys import Key
+from tests.wallet.wallets import executor_on
 
 NAMESPACE = "liq:999:engine-test:v1"
 FAST = {"rpc": {"poll_interval_s": 0.02}, "tiers": {"critical": {"interval_s": 0.2}}, "workers": 2}
@@ -42,24 +42,25 @@ class RecordingRpc(Rpc):
 @asynccontextmanager
 async def bot(world, redis, *, live, notes=None, **settings):
     """An engine over the sandbox's market, running until the block ends, then drained."""
-    async with RecordingRpc(world.facts.rpc_url) as rpc:
-        market = await open_market(rpc, name="engine-test", provider=world.facts.provider, chain_id=999)
-        engine = Engine(
-            market=market,
-            queue=BorrowerQueue(redis, namespace=NAMESPACE),
-            cache=HealthCache(redis, namespace=NAMESPACE),
-            settings=load_settings({**FAST, **settings}),
-            executor=Executor(market, Key(world.facts.liquidator_key)) if live else None,
-            tell=(lambda _: None) if notes is None else notes.append,
-        )
-        stop = asyncio.Event()
-        running = asyncio.create_task(engine.run(stop, first_block=0))
-        try:
-            await until(lambda: engine.is_ready or running.done())
-            yield engine
-        finally:
-            stop.set()
-            await running
+    with TemporaryDirectory() as directory:
+        async with RecordingRpc(world.facts.rpc_url) as rpc:
+            market = await open_market(rpc, name="engine-test", provider=world.facts.provider, chain_id=999)
+            engine = Engine(
+                market=market,
+                queue=BorrowerQueue(redis, namespace=NAMESPACE),
+                cache=HealthCache(redis, namespace=NAMESPACE),
+                settings=load_settings({**FAST, **settings}),
+                executor=executor_on(market, world, directory) if live else None,
+                tell=(lambda _: None) if notes is None else notes.append,
+            )
+            stop = asyncio.Event()
+            running = asyncio.create_task(engine.run(stop, first_block=0))
+            try:
+                await until(lambda: engine.is_ready or running.done())
+                yield engine
+            finally:
+                stop.set()
+                await running
 
 
 async def until(condition, timeout_s=10.0):
