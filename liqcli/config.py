@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -156,6 +156,35 @@ class PolicySettings(_Section):
         return tuple(contract.lower() for contract in contracts)
 
 
+class ExchangeSettings(_Section):
+    """Where seized collateral is sold, and our contract that does it all in one transaction.
+
+    Without a liquidator a liquidation takes one's own tokens, and what is seized is kept.
+    """
+
+    liquidator: str | None = Field(None, description="our deployed Liquidator, of `liq contract deploy`")
+    routers_v2: tuple[str, ...] = Field((), description="routers of Uniswap V2 and its forks")
+    routers_v3: tuple[str, ...] = Field((), description="routers of Uniswap V3 and its forks")
+    quoters_v3: tuple[str, ...] = Field((), description="the quoter beside each of `routers_v3`, in the same order")
+    fees_v3: tuple[int, ...] = Field((100, 500, 3000, 10000), description="fees of V3 pools to look for")
+    flash_loan: bool = Field(True, description="borrow the debt from the pool; false takes the owner's own tokens")
+    margin_bps: int = Field(10, ge=0, description="share of the proceeds that the market may move until the block")
+
+    @field_validator("liquidator", "routers_v2", "routers_v3", "quoters_v3")
+    @classmethod
+    def _lowered(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for address in (value,) if isinstance(value, str) else value or ():
+            if re.fullmatch("0x[0-9a-fA-F]{40}", address) is None:
+                raise ValueError(f"{address!r} is no address")
+        return value.lower() if isinstance(value, str) else tuple(part.lower() for part in value) if value else value
+
+    @model_validator(mode="after")
+    def _has_quoters(self) -> "ExchangeSettings":
+        if len(self.quoters_v3) != len(self.routers_v3):
+            raise ValueError(f"{len(self.routers_v3)} routers_v3 need as many quoters_v3, not {len(self.quoters_v3)}")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything an operator can set; see `liq config` and docs/settings.md."""
 
@@ -186,6 +215,7 @@ class Settings(BaseSettings):
     paces: PaceSettings = PaceSettings()
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
+    exchange: ExchangeSettings = ExchangeSettings()
     policy: PolicySettings = PolicySettings()
     tuning: TuningSettings = TuningSettings()
 
