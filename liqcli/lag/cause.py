@@ -65,6 +65,8 @@ def find_cause(stream: Stream, service: Service) -> Finding:
         or _absent(stream, service, split)
         or _bursts(stream, service, split, duty)
     )
+    if cause is Cause.SPINNING_PRODUCER and rate is None and stream.span_s > 0:
+        rate = float(stream.lost[1:].sum()) / stream.span_s
     return Finding(stream, service, split, cause, confidence, evidence, rate, duty, interleaved)
 
 
@@ -102,27 +104,33 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
                 f"the chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s",
             ),
         )
-    largest = int(stream.head.max())
-    away = largest / CHAIN_EVENTS_PER_SECOND
-    if away > LONGEST_ABSENCE_SECONDS:
-        return (
-            Cause.SPINNING_PRODUCER,
-            "medium",
-            (
-                f"{largest:,} events in one jump",
-                f"at {glyphs.rate(CHAIN_EVENTS_PER_SECOND)}, the most a chain sends, that takes {glyphs.span(away)}",
-            ),
-        )
     excess, first, last = _greatest_excess(stream)
-    if excess <= BLOCK_EVENTS * receivers:
-        return None
-    lost, seconds = int(stream.lost[first + 1 : last + 1].sum()), float(stream.end[last] - stream.end[first])
+    if excess <= BLOCK_EVENTS * receivers + CHAIN_EVENTS_PER_SECOND * 2 * stream.resolution_s:
+        return _enormous(stream)
+    lost = int(stream.lost[first + 1 : last + 1].sum())
+    seconds = max(float(stream.end[last] - stream.end[first]), stream.resolution_s)
     return (
         Cause.SPINNING_PRODUCER,
         "high",
         (
             f"{lost:,} events were lost within {glyphs.span(seconds)}: at least {glyphs.rate(lost / seconds)}",
             f"a chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s, or {BLOCK_EVENTS:,} in a block",
+        ),
+    )
+
+
+def _enormous(stream: Stream) -> Reason | None:
+    """One jump so large that no absence explains it at the rate of a chain."""
+    largest = int(stream.head.max())
+    away = largest / CHAIN_EVENTS_PER_SECOND
+    if away <= LONGEST_ABSENCE_SECONDS:
+        return None
+    return (
+        Cause.SPINNING_PRODUCER,
+        "medium",
+        (
+            f"{largest:,} events in one jump",
+            f"at {glyphs.rate(CHAIN_EVENTS_PER_SECOND)}, the most a chain sends, that takes {glyphs.span(away)}",
         ),
     )
 

@@ -21,7 +21,8 @@ def explained(incident: Incident, finding: Finding) -> Incident:
     if part is not None and not finding.interleaved and not finding.stream.twins:
         rate = producer_rate(part, finding.service, chased=finding.rate_hz is not None)
     stall = (incident.head + finding.stream.slots) / rate if rate and finding.cause in STALLED else None
-    return replace(incident, cause=finding.cause, producer_rate_hz=rate, stall_s=stall)
+    low = chase_rate(part) if part is not None and rate is not None else None
+    return replace(incident, cause=finding.cause, producer_rate_hz=rate, producer_rate_low_hz=low, stall_s=stall)
 
 
 STALLED = {Cause.SPINNING_PRODUCER, Cause.BLOCKED_CONSUMER}
@@ -50,8 +51,9 @@ def producer_rate(part: Stream, service: Service, *, chased: bool) -> float | No
     counted = len(gaps) > 0 and float(gaps.sum()) >= 20 * part.resolution_s
     if counted and lost.mean() >= 1000 and lost.sum() >= SPINNING_RATE * gaps.sum():
         return float(lost.sum() / gaps.sum())
-    if chased or not counted:
-        return chase_rate(part) if chased else None
+    rate = chase_rate(part) if chased else None
+    if rate is not None or not counted:
+        return rate
     return _busy_rate(gaps, lost, part.slots, service)
 
 

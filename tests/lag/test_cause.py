@@ -184,3 +184,18 @@ def test_each_channel_is_a_story_of_its_own():
     channel = np.array([0, 0, 0, 1, 1, 1], np.uint8)
     found = findings(aggregate_columns(at_us, lost, channel=channel), capacity=512, handler_ms=None)
     assert [one.cause for one in found] == [Cause.SPINNING_PRODUCER, Cause.BLOCKED_CONSUMER]
+
+
+def test_the_recorded_log_of_a_real_receiver_is_read_as_its_own_count():
+    """Tokio's receiver counted 3,597 lost in three bursts, each message handled in a millisecond."""
+    said = diagnose(measure_lag([SAMPLES / "tokio-bursts.log"]))
+    assert (said.statistics.totals.lost, said.statistics.incident_count) == (3_597, 3)
+    assert (said.verdict.cause, said.recommend.capacity) == (Cause.BURST, 2_048)
+    assert said.statistics.incidents[0].producer_rate_hz == pytest.approx(6_000, rel=0.25)
+
+
+def test_the_recorded_log_of_a_real_spinning_sender_is_called_so():
+    """30 million a second: no buffer."""
+    said = diagnose(measure_lag([SAMPLES / "tokio-spin.log"]))
+    assert (said.verdict.cause, said.recommend.capacity) == (Cause.SPINNING_PRODUCER, None)
+    assert said.statistics.totals.lost == 1_431_767
