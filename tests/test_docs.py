@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 def commands(app, above=""):
     """Every command of an application with its full name."""
     for command in app.registered_commands:
-        yield f"{above}{command.name or command.callback.__name__}", command.callback.__doc__
+        help_text = f"{command.callback.__doc__}\n{command.epilog or ''}"
+        yield f"{above}{command.name or command.callback.__name__}", help_text
     for group in app.registered_groups:
         yield from commands(group.typer_instance, f"{above}{group.name} ")
 
