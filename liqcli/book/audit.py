@@ -1,10 +1,15 @@
-"""Hold the book against the pool's own `getUserAccountData`: at one block, every field, exact equality."""
+"""Hold the book against the chain, at one block and for exact equality: accounts, reserves and supplies.
+
+A reserve that differs is replaced by the chain's. A token whose balances do not add up to its supply makes everyone in
+its reserve unknown; late logs may mend it, else its holders are read again. An account that differs is quarantined.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from liqcli.aave.account import AccountData
 from liqcli.book.follow import Follower
+from liqcli.book.mend import check_reserve, check_total
 from liqcli.book.positions import Book, Unknown
 from liqcli.book.reads import Truth, read_truth
 from liqcli.errors import Unreachable
@@ -69,8 +74,12 @@ async def _audit_group(follower: Follower, borrowers: Sequence[Address]) -> Audi
 
 
 def compare(book: Book, truth: Truth) -> AuditReport:
-    """The book against what the pool answered; the book has to be at that very block and takes its prices."""
+    """The book against what the chain answered; the book has to be at that very block and takes its prices."""
     book.set_prices(truth.prices)
+    for real in truth.reserves:
+        check_reserve(book.ledger, real)
+    for address, total in truth.totals.items():
+        check_total(book.ledger, address, total)
     mismatches: list[Mismatch] = []
     unknown: dict[Address, str] = {}
     for borrower, chain in truth.accounts.items():
@@ -99,8 +108,8 @@ class Rota:
         self._fresh: dict[Address, None] = {}
         self._round: list[Address] = []
 
-    def touched(self, borrowers: Iterable[Address]) -> None:
-        """These were changed by logs and go first."""
+    def changed(self, borrowers: Iterable[Address]) -> None:
+        """Logs changed these: they go first, because what changed them may have been only half of it."""
         self._fresh |= dict.fromkeys(borrowers)
 
     def next(self, book: Book, count: int) -> list[Address]:
@@ -108,10 +117,8 @@ class Rota:
         chosen = dict.fromkeys(list(self._fresh)[:count])
         for borrower in chosen:
             del self._fresh[borrower]
-        while len(chosen) < count:
-            if not self._round:
-                self._round = list(book.accounts)
-                if len(self._round) <= len(chosen):
-                    break
+        if not self._round:
+            self._round = list(book.accounts)
+        while len(chosen) < count and self._round:
             chosen[self._round.pop()] = None
         return list(chosen)

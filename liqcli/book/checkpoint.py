@@ -13,7 +13,7 @@ from typing import Any
 
 from liqcli.aave.account import EMode
 from liqcli.book.positions import Book, Identity
-from liqcli.book.state import Account, ReserveState, Token
+from liqcli.book.state import Account, Doubt, ReserveState, Token
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.errors import InputError
 
@@ -101,18 +101,18 @@ def _body(book: Book) -> dict[str, Any]:
         "drift": book.drift,
         "listable": [astuple(tokens) for tokens in ledger.listable.values()],
         "reserves": [_reserve_row(state) for state in ledger.reserves.values()],
-        "tokens": [(token.address, token.reserve_id, token.is_debt, token.directional) for token in _tokens(book)],
+        "tokens": [_token_row(token) for token in ledger.tokens.values()],
         "emodes": [(number, astuple(emode), source) for number, (emode, source) in ledger.emodes.items()],
         "accounts": [_account_row(address, account) for address, account in ledger.accounts.items()],
     }
 
 
-def _tokens(book: Book) -> list[Token]:
-    return list(book.ledger.tokens.values())
+def _token_row(token: Token) -> list[Any]:
+    return [token.address, token.reserve_id, token.is_debt, token.directional, token.total, token.short]
 
 
 def _reserve_row(state: ReserveState) -> list[Any]:
-    return [astuple(state.tokens), state.config, state.indexes, state.as_of, state.why_unknown]
+    return [astuple(state.tokens), state.config, state.indexes, state.as_of, state.doubts]
 
 
 def _account_row(address: str, account: Account) -> list[Any]:
@@ -135,13 +135,14 @@ def _fill(book: Book, body: Mapping[str, Any]) -> None:
     ledger = book.ledger
     ledger.newest = tuple(body["newest"])
     ledger.probed_at, ledger.emodes_as_of, ledger.gaps = body["probed_at"], body["emodes_as_of"], body["gaps"]
-    for tokens, config, indexes, as_of, why_unknown in body["reserves"]:
+    for tokens, config, indexes, as_of, doubts in body["reserves"]:
         state = ReserveState(ReserveTokens(*tokens))
-        state.restore((state.tokens, config, tuple(indexes), as_of, why_unknown))
+        found = {Doubt(doubt): why for doubt, why in doubts.items()}
+        state.restore((state.tokens, config, tuple(indexes), as_of, found))
         ledger.put_reserve(state)
-    for address, reserve_id, is_debt, directional in body["tokens"]:
+    for address, reserve_id, is_debt, *state_of_token in body["tokens"]:
         ledger.tokens[address] = token = Token(address, reserve_id, ledger.version, is_debt=is_debt)
-        token.directional = directional
+        token.directional, token.total, token.short = state_of_token
     ledger.emodes = {number: (EMode(*emode), source) for number, emode, source in body["emodes"]}
     for address, collateral, debt, indexes, used, emode, as_of, why_unknown in body["accounts"]:
         account = Account()

@@ -6,7 +6,7 @@ account did has a token event beside it. Where a proof fails, the account or the
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from liqcli.aave.account import EMode, debt_index_at, liquidity_index_at
@@ -27,34 +27,11 @@ from liqcli.book.events import (
     Upgraded,
 )
 from liqcli.book.scaled import balance_of, rounds_directionally, scaled_after
-from liqcli.book.state import Account, Image, ReserveState, Token
+from liqcli.book.state import Account, Before, Changes, Doubt, EModes, Image, ReserveState, Token
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.model import Address, EventKind
 
 _DEBT_ACTS = frozenset({EventKind.BORROW, EventKind.REPAY, EventKind.LIQUIDATION})
-
-EModes = dict[int, tuple[EMode, Address | None]]
-"""Each category, and the asset that prices it (up to 3.1, usually none)."""
-
-
-@dataclass(slots=True)
-class Before:
-    """What one block changed, as it was before; None stands for something the block brought into being."""
-
-    accounts: dict[Address, Image | None] = field(default_factory=dict)
-    reserves: dict[int, Image | None] = field(default_factory=dict)
-    tokens: dict[Address, Token] | None = None
-    emodes: EModes | None = None
-    version: Version | None = None
-
-
-@dataclass(slots=True)
-class Changes:
-    """Whose state changed; with `market` set, listings, e-modes or the version did, and everyone may stand anew."""
-
-    accounts: set[Address] = field(default_factory=set)
-    reserves: set[int] = field(default_factory=set)
-    market: bool = False
 
 
 class Ledger:
@@ -81,6 +58,8 @@ class Ledger:
         self._before: Before | None = None
         self._moved: set[tuple[Address, Address]] = set()
         self._interest: dict[tuple[Address, Address], int] = {}
+        self._due: set[int] = set()
+        self._updated: set[int] = set()
         self._takers: dict[type, Callable[[Any], None]] = {
             Mint: self._mint,
             Burn: self._burn,
@@ -102,10 +81,7 @@ class Ledger:
         takers = self._takers
         for event in events:
             takers[type(event)](event)
-        for (_, account), block in self._interest.items():
-            self._miss(account, f"interest was paid at block {block:,} as for a transfer, but no transfer came")
-        self._interest.clear()
-        self._moved.clear()
+        self._close_block()
         before, self._before = self._before, None
         return before
 
@@ -122,6 +98,9 @@ class Ledger:
                 self.reserves.setdefault(reserve_id, ReserveState(image[0])).restore(image)
         if before.tokens is not None:
             self.tokens = before.tokens
+        for address, total in before.totals.items():
+            if address in self.tokens:
+                self.tokens[address].total = total
         if before.emodes is not None:
             self.emodes = before.emodes
         if before.version is not None:
@@ -135,9 +114,9 @@ class Ledger:
         account.why_unknown = account.why_unknown or why
         self.unknown.add(address)
 
-    def doubt_reserve(self, state: ReserveState, why: str) -> None:
+    def doubt_reserve(self, state: ReserveState, why: str, doubt: Doubt = Doubt.RATES) -> None:
         """Everyone who uses the reserve is unknown until its next update, or until it is read from the chain."""
-        self._touched_reserve(state).why_unknown = why
+        self._touched_reserve(state).doubts[doubt] = why
 
     def meet(self, address: Address) -> None:
         """Know the account: empty, or unknown when older logs were not read."""
@@ -161,8 +140,9 @@ class Ledger:
 
     def _add_tokens(self, tokens: ReserveTokens) -> None:
         self.changes.market = True
-        self.tokens[tokens.a_token] = Token(tokens.a_token, tokens.id, self.version, is_debt=False)
-        self.tokens[tokens.debt_token] = Token(tokens.debt_token, tokens.id, self.version, is_debt=True)
+        for address, is_debt in ((tokens.a_token, False), (tokens.debt_token, True)):
+            self.tokens[address] = token = Token(address, tokens.id, self.version, is_debt=is_debt)
+            token.total = 0 if self.complete else None
 
     def _restore_account(self, address: Address, image: Image | None) -> None:
         if image is None:
@@ -172,6 +152,16 @@ class Ledger:
         account = self.accounts.setdefault(address, Account())
         account.restore(image)
         (self.unknown.discard if account.why_unknown is None else self.unknown.add)(address)
+
+    def _close_block(self) -> None:
+        """What should have come with the block's events by now, and did not."""
+        for (_, account), block in self._interest.items():
+            self._miss(account, f"interest was paid at block {block:,} as for a transfer, but no transfer came")
+        for reserve_id in self._due - self._updated:
+            self.gaps += 1
+            self.doubt_reserve(self.reserves[reserve_id], "balances changed, but its new rates never came")
+        for seen in (self._interest, self._moved, self._due, self._updated):
+            seen.clear()
 
     def _mint(self, event: Mint) -> None:
         self._move(event, event.value - event.increase)
@@ -187,19 +177,28 @@ class Ledger:
         self._moved.add((event.token, event.account))
         if net == 0:
             self._interest[event.token, event.account] = event.block
+        if token.is_debt or net < 0:
+            self._expect_update(token.reserve_id, event.block)
         account = self._live(event.account, event.block)
         if account is None:
+            self._count(token, None if token.directional else scaled_after(0, net, event.reserve_index, token))
             return
-        index, is_debt = event.reserve_index, token.is_debt
-        balances = account.debt if is_debt else account.collateral
-        scaled = balances.get(token.reserve_id, 0)
-        if not self._interest_is(event.increase, account, token, scaled, index):
+        balances = account.debt if token.is_debt else account.collateral
+        held = balances.get(token.reserve_id, 0)
+        scaled = scaled_after(held, net, event.reserve_index, token) if net else held
+        self._count(token, scaled - held)
+        if not self._interest_is(event.increase, account, token, held, event.reserve_index):
             self._miss(event.account, f"the interest paid at block {event.block:,} is not that of the balance known")
             return
-        if net:
-            scaled = scaled_after(scaled, net, index, is_debt=is_debt, directional=token.directional)
-            self._set_balance(event.account, balances, token.reserve_id, scaled, event.block)
-        account.indexes[2 * token.reserve_id + is_debt] = index
+        self._set_balance(event.account, balances, token.reserve_id, scaled, event.block)
+        account.indexes[2 * token.reserve_id + token.is_debt] = event.reserve_index
+
+    def _count(self, token: Token, change: int | None) -> None:
+        """Follow the token's total; None when an account that is not known moved it by who knows how much."""
+        if self._before is not None:
+            self._before.totals.setdefault(token.address, token.total)
+        if token.total is not None:
+            token.total = None if change is None else token.total + change
 
     def _transfer(self, event: BalanceTransfer) -> None:
         token = self.tokens.get(event.token)
@@ -225,9 +224,7 @@ class Ledger:
             return increase == 0
         if last is None:
             return account.as_of >= 0
-        is_debt, directional = token.is_debt, token.directional
-        now = balance_of(scaled, index, is_debt=is_debt, directional=directional)
-        return increase == now - balance_of(scaled, last, is_debt=is_debt, directional=directional)
+        return increase == balance_of(scaled, index, token) - balance_of(scaled, last, token)
 
     def _set_balance(
         self, address: Address, balances: dict[int, int], reserve_id: int, scaled: int, block: int
@@ -242,7 +239,7 @@ class Ledger:
     def _check_index(self, token: Token, event: Mint | Burn | BalanceTransfer) -> None:
         """A token event shows the reserve's index of its moment: any other means that a ReserveDataUpdated is lost."""
         state = self.reserves[token.reserve_id]
-        if state.why_unknown is not None or state.as_of >= event.block:
+        if Doubt.RATES in state.doubts or state.as_of >= event.block:
             return
         index, _, debt_index, _, last_update = state.indexes
         if event.at == last_update:
@@ -260,8 +257,14 @@ class Ledger:
     def _update(self, event: ReserveUpdated) -> None:
         state = self._reserve(event.asset, event.block)
         if state is not None:
+            self._updated.add(state.tokens.id)
             state.update(event)
-            state.why_unknown = None
+            state.doubts.pop(Doubt.RATES, None)
+
+    def _expect_update(self, reserve_id: int, block: int) -> None:
+        """Supplies, withdrawals, debts and repayments all change the rates, and the pool says so in the same block."""
+        if self.reserves[reserve_id].as_of < block:
+            self._due.add(reserve_id)
 
     def _switch(self, event: CollateralSwitched) -> None:
         reserve_id = self.ids.get(event.asset)
@@ -278,9 +281,12 @@ class Ledger:
         """The pool speaks last: the token event of what it says has come by then."""
         state = self.reserves.get(self.ids.get(event.asset, -1))
         account = self.accounts.get(event.account)
-        if state is None or (account is not None and account.as_of >= event.block):
+        if state is None:
             return
         tokens = state.tokens
+        self._expect_update(tokens.id, event.block)
+        if account is not None and account.as_of >= event.block:
+            return
         moved = (tokens.debt_token if event.kind in _DEBT_ACTS else tokens.a_token), event.account
         if moved not in self._moved:
             self._miss(event.account, f"its {event.kind.value} at block {event.block:,} came without a token event")
@@ -289,7 +295,7 @@ class Ledger:
     def _configure(self, event: ReserveConfigured) -> None:
         state = self._reserve(event.asset, event.block)
         if state is not None:
-            state.config |= event.changes
+            state.configure(event.changes)
 
     def _configure_emode(self, event: EModeConfigured) -> None:
         if event.block <= self.emodes_as_of:
@@ -344,7 +350,7 @@ class Ledger:
             self._keep_market()
             token.directional = rounds_directionally(self.newest)
         elif token is not None:
-            for holder in self._holders(token):
+            for holder in self.holders(token):
                 self.doubt(holder, "it held a token before the token's code was changed")
 
     def _miss(self, address: Address, why: str) -> None:
@@ -352,7 +358,8 @@ class Ledger:
         self.gaps += 1
         self.doubt(address, why)
 
-    def _holders(self, token: Token) -> list[Address]:
+    def holders(self, token: Token) -> list[Address]:
+        """Everyone who is known to have some of it."""
         side = "debt" if token.is_debt else "collateral"
         return [address for address, account in self.accounts.items() if token.reserve_id in getattr(account, side)]
 

@@ -12,8 +12,8 @@ from itertools import groupby
 from liqcli.aave.account import AccountData, EMode, Position, Reserve, account_data
 from liqcli.aave.ray import Version
 from liqcli.book.events import BookEvent
-from liqcli.book.ledger import Before, Changes, Ledger
-from liqcli.book.state import Account, ReserveState
+from liqcli.book.ledger import Ledger
+from liqcli.book.state import Account, Before, Changes, ReserveState
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.errors import LiqError, Unreachable
 from liqcli.model import Address
@@ -97,7 +97,6 @@ class Book:
         self.hashes: dict[int, str] = {}
         self.ledger = Ledger(listable, identity.pool, version, complete=complete)
         self._prices: dict[Address, int] = {}
-        self._views: dict[int, Reserve] = {}
         self._steps: deque[_Step] = deque()
         self._floor = cursor
         self._undo_blocks = undo_blocks
@@ -134,7 +133,7 @@ class Book:
     def unknown_reserves(self) -> dict[int, str]:
         """Reserves whose indexes or rates are in doubt; all who use one are unknown meanwhile."""
         reserves = self.ledger.reserves.items()
-        return {number: state.why_unknown for number, state in reserves if state.why_unknown is not None}
+        return {number: why for number, state in reserves if (why := state.why_unknown) is not None}
 
     @property
     def gaps(self) -> int:
@@ -166,8 +165,6 @@ class Book:
         fresh = {asset: price for asset, price in by_asset.items() if price > 0}
         moved = {asset for asset in fresh.keys() | self._prices.keys() if fresh.get(asset) != self._prices.get(asset)}
         self._prices = fresh
-        for asset in moved:
-            self._views.pop(self.ledger.ids.get(asset, -1), None)
         return moved
 
     def position(self, borrower: Address) -> Position:
@@ -247,7 +244,6 @@ class Book:
             return False
         for state in reserves:
             self.ledger.put_reserve(state)
-            self._views.pop(state.tokens.id, None)
         self.ledger.emodes, self.ledger.emodes_as_of = dict(emodes), block
         self.ledger.changes.market = True
         return True
@@ -294,13 +290,8 @@ class Book:
         state = self.ledger.reserves.get(number)
         if state is None or state.why_unknown is not None or state.as_of > self.cursor:
             return None
-        view = self._views.get(number)
-        if view is None:
-            price = self._prices.get(state.tokens.asset)
-            if price is None:
-                return None
-            view = self._views[number] = state.view(price)
-        return view
+        price = self._prices.get(state.tokens.asset)
+        return None if price is None else state.view(price)
 
     def _entered(self, number: int) -> EMode:
         emode = self._emode(number)
@@ -355,8 +346,6 @@ class Book:
 
     def _changes(self) -> Changes:
         changes, self.ledger.changes = self.ledger.changes, Changes()
-        for number in list(self._views) if changes.market else changes.reserves:
-            self._views.pop(number, None)
         return changes
 
 

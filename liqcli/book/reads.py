@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from liqcli.aave.account import AccountData, EMode, Position, Reserve
-from liqcli.book.ledger import EModes
-from liqcli.book.state import ReserveState, state_of
+from liqcli.book.state import EModes, ReserveState, state_of
 from liqcli.chain.abi import (
     GET_ASSET_PRICE,
     GET_LIQUIDATION_GRACE_PERIOD,
@@ -14,12 +13,13 @@ from liqcli.chain.abi import (
     GET_USER_CONFIGURATION,
     GET_USER_EMODE,
     SCALED_BALANCE_OF,
+    SCALED_TOTAL_SUPPLY,
     encode_call,
     words,
 )
 from liqcli.chain.aggregate import Read
 from liqcli.chain.market import Market
-from liqcli.chain.reserves import decode_emode, decode_reserve, emode_price_source, emode_reads, required
+from liqcli.chain.reserves import ReserveTokens, decode_emode, decode_reserve, emode_price_source, emode_reads, required
 from liqcli.model import Address
 
 _CATEGORIES = range(1, 256)
@@ -46,11 +46,16 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The pool's own account data and the prices it used, all at one block; `accounts` lacks whom it refused."""
+    """What the chain itself says, all at one block: prices, reserves, each token's scaled supply, accounts.
+
+    `prices` and `accounts` lack what the oracle or the pool refused.
+    """
 
     block: int
     at: int
     prices: Mapping[Address, int]
+    reserves: Sequence[ReserveState]
+    totals: Mapping[Address, int]
     accounts: Mapping[Address, AccountData]
 
 
@@ -80,20 +85,41 @@ async def read_accounts(market: Market, borrowers: Sequence[Address]) -> list[Ac
 
 
 async def read_truth(market: Market, borrowers: Sequence[Address], *, sources: Iterable[Address] = ()) -> Truth:
-    """Prices, timestamp and these accounts' data in one call; `sources` are priced beside the listed assets."""
-    assets = [*(reserve.asset for reserve in market.reserves), *sources]
+    """All of it in one call; `sources` are priced beside the listed assets."""
+    listed = market.reserves
+    assets = [*(tokens.asset for tokens in listed), *sources]
+    tokens_of = [token for tokens in listed for token in (tokens.a_token, tokens.debt_token)]
     pool, oracle = market.addresses.pool, market.addresses.oracle
-    reads = [(oracle, encode_call(GET_ASSET_PRICE, asset)) for asset in assets]
-    reads += [(pool, encode_call(GET_USER_ACCOUNT_DATA, borrower)) for borrower in borrowers]
-    answers = await market.aggregator.read(reads)
-    priced = zip(assets, answers.results[: len(assets)], strict=True)
-    found = zip(borrowers, answers.results[len(assets) :], strict=True)
+    sections: list[list[Read]] = [
+        [(oracle, encode_call(GET_ASSET_PRICE, asset)) for asset in assets],
+        [(pool, encode_call(GET_RESERVE_DATA, tokens.asset)) for tokens in listed],
+        [(token, SCALED_TOTAL_SUPPLY) for token in tokens_of],
+        [(pool, encode_call(GET_USER_ACCOUNT_DATA, borrower)) for borrower in borrowers],
+    ]
+    answers = await market.aggregator.read([read for section in sections for read in section])
+    results = iter(answers.results)
+    prices, reserves, totals, accounts = ([next(results) for _ in section] for section in sections)
     return Truth(
         block=answers.block,
         at=answers.at,
-        prices={asset: price for asset, result in priced if result and (price := words(result, 1)[0])},
-        accounts={borrower: AccountData(*words(result, 6)) for borrower, result in found if result is not None},
+        prices={asset: price for asset, price in _numbers(assets, prices).items() if price},
+        reserves=[_state(tokens, data, answers.block) for tokens, data in zip(listed, reserves, strict=True) if data],
+        totals=_numbers(tokens_of, totals),
+        accounts={
+            borrower: AccountData(*words(result, 6))
+            for borrower, result in zip(borrowers, accounts, strict=True)
+            if result is not None
+        },
     )
+
+
+def _numbers(names: Sequence[Address], results: Sequence[bytes | None]) -> dict[Address, int]:
+    found = zip(names, results, strict=True)
+    return {name: words(result, 1)[0] for name, result in found if result}
+
+
+def _state(tokens: ReserveTokens, data: bytes, block: int) -> ReserveState:
+    return state_of(tokens, decode_reserve(data, price=0, grace_until=0), as_of=block)
 
 
 async def _read_group(market: Market, borrowers: Sequence[Address]) -> Accounts:

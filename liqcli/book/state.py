@@ -1,10 +1,12 @@
 """What the book keeps in memory: accounts, tokens and reserves, each able to become again what it was."""
 
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any, TypeAlias
 
-from liqcli.aave.account import Reserve
+from liqcli.aave.account import EMode, Reserve
 from liqcli.aave.ray import RAY, Version
 from liqcli.book.events import ReserveUpdated
 from liqcli.book.scaled import rounds_directionally
@@ -24,16 +26,34 @@ _INDEXES = (
 _CONFIGURED = tuple(field.name for field in fields(Reserve) if field.name not in (*_INDEXES, "id", "decimals", "price"))
 
 
-class Token:
-    """An aToken or a variable debt token: whose reserve it is, and how its implementation rounds."""
+class Doubt(StrEnum):
+    """What about a reserve is in doubt: its indexes and rates, or whether all its balances are known."""
 
-    __slots__ = ("address", "directional", "is_debt", "reserve_id")
+    RATES = "rates"
+    SUPPLY = "supply"
+    DEBT = "debt"
+
+
+class Token:
+    """An aToken or a variable debt token: whose reserve it is, how its implementation rounds, its scaled total supply.
+
+    `total` is None until the chain has told it; `short` counts the comparisons in a row that found it wrong.
+    """
+
+    __slots__ = ("address", "directional", "is_debt", "reserve_id", "short", "total")
 
     def __init__(self, address: Address, reserve_id: int, version: Version, *, is_debt: bool) -> None:
         self.address = address
         self.reserve_id = reserve_id
         self.is_debt = is_debt
         self.directional = rounds_directionally(version)
+        self.total: int | None = None
+        self.short = 0
+
+    @property
+    def doubt(self) -> Doubt:
+        """What of the reserve is in doubt when this token's total is."""
+        return Doubt.DEBT if self.is_debt else Doubt.SUPPLY
 
     def copy(self) -> "Token":
         """A twin that a later upgrade leaves alone."""
@@ -72,14 +92,25 @@ class Account:
 class ReserveState:
     """A reserve as its logs left it; `view` adds the price that only the oracle knows."""
 
-    __slots__ = ("as_of", "config", "indexes", "tokens", "why_unknown")
+    __slots__ = ("_view", "as_of", "config", "doubts", "indexes", "tokens")
 
     def __init__(self, tokens: ReserveTokens) -> None:
         self.tokens = tokens
         self.config: dict[str, int] = dict.fromkeys(_CONFIGURED, 0) | {"active": 1}
         self.indexes = (RAY, 0, RAY, 0, 0)
         self.as_of = -1
-        self.why_unknown: str | None = None
+        self.doubts: dict[Doubt, str] = {}
+        self._view: Reserve | None = None
+
+    @property
+    def why_unknown(self) -> str | None:
+        """The evidence that the reserve, or somebody's share in it, is not exact."""
+        return next(iter(self.doubts.values()), None)
+
+    def agrees_with(self, real: "ReserveState") -> bool:
+        """Whether the chain's own description is the same; it says nothing of a grace period."""
+        ours, theirs = self.config | {"grace_until": 0}, real.config | {"grace_until": 0}
+        return Doubt.RATES not in self.doubts and self.indexes == real.indexes and ours == theirs
 
     def update(self, event: ReserveUpdated) -> None:
         """Take the indexes and rates of a log; its block's timestamp is when they were set."""
@@ -90,9 +121,20 @@ class ReserveState:
             event.variable_borrow_rate,
             event.at,
         )
+        self._view = None
+
+    def configure(self, changes: Mapping[str, int]) -> None:
+        """Take what the configurator changed, by the names of `aave.Reserve`."""
+        self.config |= changes
+        self._view = None
 
     def view(self, price: int) -> Reserve:
-        """The reserve for the mathematics, at a price."""
+        """The reserve for the mathematics, at a price; the same object until something changes."""
+        if self._view is None or self._view.price != price:
+            self._view = self._seen(price)
+        return self._view
+
+    def _seen(self, price: int) -> Reserve:
         index, rate, debt_index, debt_rate, last_update = self.indexes
         config = self.config
         return Reserve(
@@ -117,12 +159,12 @@ class ReserveState:
 
     def image(self) -> Image:
         """Enough to become this again."""
-        return (self.tokens, dict(self.config), self.indexes, self.as_of, self.why_unknown)
+        return (self.tokens, dict(self.config), self.indexes, self.as_of, dict(self.doubts))
 
     def restore(self, image: Image) -> None:
         """Become what the image shows."""
-        self.tokens, config, self.indexes, self.as_of, self.why_unknown = image
-        self.config = dict(config)
+        self.tokens, config, self.indexes, self.as_of, doubts = image
+        self.config, self.doubts, self._view = dict(config), dict(doubts), None
 
 
 def state_of(tokens: ReserveTokens, reserve: Reserve, *, as_of: int) -> ReserveState:
@@ -132,3 +174,28 @@ def state_of(tokens: ReserveTokens, reserve: Reserve, *, as_of: int) -> ReserveS
     state.indexes = tuple(getattr(reserve, name) for name in _INDEXES)
     state.as_of = as_of
     return state
+
+
+EModes = dict[int, tuple[EMode, Address | None]]
+"""Each category, and the asset that prices it (up to 3.1, usually none)."""
+
+
+@dataclass(slots=True)
+class Before:
+    """What one block changed, as it was before; None stands for something the block brought into being."""
+
+    accounts: dict[Address, Image | None] = field(default_factory=dict)
+    reserves: dict[int, Image | None] = field(default_factory=dict)
+    totals: dict[Address, int | None] = field(default_factory=dict)
+    tokens: dict[Address, Token] | None = None
+    emodes: EModes | None = None
+    version: Version | None = None
+
+
+@dataclass(slots=True)
+class Changes:
+    """Whose state changed; with `market` set, listings, e-modes or the version did, and everyone may stand anew."""
+
+    accounts: set[Address] = field(default_factory=set)
+    reserves: set[int] = field(default_factory=set)
+    market: bool = False

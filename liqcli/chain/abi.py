@@ -50,6 +50,7 @@ IS_LIQUIDATION_ALLOWED = bytes.fromhex("7a5d20ea")
 
 SYMBOL = bytes.fromhex("95d89b41")
 SCALED_BALANCE_OF = bytes.fromhex("1da24f3e")
+SCALED_TOTAL_SUPPLY = bytes.fromhex("b1bf962d")
 
 _ADDRESS_PADDING = bytes(12)
 _TRUE = (1).to_bytes(32)
