@@ -167,7 +167,9 @@ class ExchangeSettings(_Section):
     routers_v3: tuple[str, ...] = Field((), description="routers of Uniswap V3 and its forks")
     quoters_v3: tuple[str, ...] = Field((), description="the quoter beside each of `routers_v3`, in the same order")
     fees_v3: tuple[int, ...] = Field((100, 500, 3000, 10000), description="fees of V3 pools to look for")
-    flash_loan: bool = Field(True, description="borrow the debt from the pool; false takes the owner's own tokens")
+    flash_loan: bool = Field(
+        default=True, description="borrow the debt from the pool; false takes the owner's own tokens"
+    )
     margin_bps: int = Field(10, ge=0, description="share of the proceeds that the market may move until the block")
 
     @field_validator("liquidator", "routers_v2", "routers_v3", "quoters_v3")
