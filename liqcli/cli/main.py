@@ -11,7 +11,7 @@ import typer
 from liqcli.cli.render import print_error
 from liqcli.errors import LiqError, UsageError
 
-COMMANDS = ("run", "scan", "position")
+COMMANDS = ("run", "scan", "position", "stress")
 GROUPS = ("queue", "diagnose", "sandbox")
 _REPORT = "this is a bug in liq: please report it with the command that showed it"
 
