@@ -87,15 +87,18 @@ class BorrowerQueue:
             added += sum(await asyncio.gather(*under_way))
         return added
 
-    async def claim(self, count: int) -> list[Claim]:
-        """Lease up to `count` of the most urgent borrowers; nothing is claimed while the queue is paused."""
+    async def claim(self, count: int, *, at_most: Tier = Tier.SAFE) -> list[Claim]:
+        """Lease up to `count` of the most urgent borrowers, of tiers at least as urgent as `at_most`.
+
+        Nothing is claimed while the queue is paused.
+        """
         self._turn += 1
         turn = self._turn % len(self._shards)
         shards = self._shards[turn:] + self._shards[:turn]
-        if len(shards) == 1:
-            return await self._claim_from(shards, count, ceiling="+inf")
-        urgent = await self._claim_from(shards, count - count // 8, ceiling=str(band(Tier.CRITICAL)[1]))
-        return urgent + await self._claim_from(shards, count - len(urgent), ceiling="+inf")
+        if len(shards) == 1 or at_most is Tier.CRITICAL:
+            return await self._claim_from(shards, count, take=at_most, at_most=at_most)
+        urgent = await self._claim_from(shards, count - count // 8, take=Tier.CRITICAL, at_most=at_most)
+        return urgent + await self._claim_from(shards, count - len(urgent), take=at_most, at_most=at_most)
 
     async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
         """Start these leases anew; returns those still ours: stop work on the others."""
@@ -196,12 +199,16 @@ class BorrowerQueue:
                 loaded += int(await shard.run("load", [arg for item in part for arg in _exported(item)]))
         return loaded
 
-    async def _claim_from(self, shards: Sequence[Shard], count: int, *, ceiling: str) -> list[Claim]:
+    async def _claim_from(self, shards: Sequence[Shard], count: int, *, take: Tier, at_most: Tier) -> list[Claim]:
+        """Those down to tier `take`, and starving ones down to `at_most`."""
+        # What others wrote into our set may have any rank: only a claim of everything meets and clears it.
+        ceiling = "+inf" if take is Tier.SAFE else str(band(take)[1])
+        lowest = list(Tier).index(at_most)
         claims: list[Claim] = []
         for shard in shards:
             while len(claims) < count:
                 wanted = min(count - len(claims), BATCH)
-                reply = await shard.run("claim", (wanted, self._lease_ms, ceiling, round(STARVING_S * 1000)))
+                reply = await shard.run("claim", (wanted, self._lease_ms, ceiling, round(STARVING_S * 1000), lowest))
                 claims += map(unpack_claim, reply[1::2], reply[2::2])
                 if len(reply) // 2 < wanted:
                     break

@@ -104,3 +104,33 @@ async def test_critical_first_from_every_shard(redis: Redis) -> None:
     rest = await queue.claim(200)
     assert len(await queue.done(first + rest)) == 140
     assert (await queue.stats()).items == 0
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize("at_most", list(Tier))
+async def test_a_bound_claim_takes_no_lower_tier(redis: Redis, at_most: Tier, shards: int) -> None:
+    """A worker of one tier claims all of that tier and the more urgent ones, and nothing else."""
+    queue = BorrowerQueue(redis, namespace=NAMESPACE, shards=shards)
+    tiers = list(Tier)
+    await queue.push([entry(number, tier=tiers[number % 5]) for number in range(100)])
+    claims = await queue.claim(200, at_most=at_most)
+    allowed = tiers[: tiers.index(at_most) + 1]
+    assert {claim.tier for claim in claims} == set(allowed)
+    assert len(claims) == 20 * len(allowed)
+
+
+async def test_a_starving_tier_outside_the_bound_stays(queue: BorrowerQueue, redis: Redis) -> None:
+    """However long a safe borrower has waited, a worker bound to critical ones never gets it."""
+    await _age(redis, 1, STARVING_S * 10, Tier.SAFE, 0.0)
+    await queue.push([entry(number) for number in range(2, 40)])
+    claims = [claim for _ in range(10) for claim in await queue.claim(8, at_most=Tier.CRITICAL)]
+    assert {claim.tier for claim in claims} == {Tier.CRITICAL}
+    assert len(claims) == 38
+
+
+async def test_a_starving_tier_inside_the_bound_jumps_in(queue: BorrowerQueue, redis: Redis) -> None:
+    """The share of one in eight holds inside a bound, too."""
+    await _age(redis, 1, STARVING_S + 5, Tier.HIGH_RISK, 0.0)
+    await queue.push([entry(number) for number in range(2, 40)])
+    claims = await queue.claim(8, at_most=Tier.HIGH_RISK)
+    assert [claim.borrower for claim in claims if claim.tier is Tier.HIGH_RISK] == [address(1)]

@@ -1,5 +1,6 @@
--- ARGV: how many, lease in ms, highest rank to take, ms after which a lower tier may jump in
+-- ARGV: how many, lease in ms, highest rank to take, ms after which a lower tier may jump in, the lowest that may
 local want, lease_ms, ceiling, starving_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local lowest = tonumber(ARGV[5])
 local WINDOW_MS = 300000
 local SHARE = 8 -- one place in eight is for a starving lower tier
 
@@ -41,12 +42,12 @@ local function overdue_in(tier, places)
   return old
 end
 
--- Each tier has its turn to be first.
+-- Each tier below critical has its turn to be first.
 local function starving(places)
   local found = {}
-  for turn = 0, 3 do
+  for turn = 1, lowest do
     if #found >= places then break end
-    for _, member in ipairs(overdue_in(1 + (token + turn) % 4, places - #found)) do found[#found + 1] = member end
+    for _, member in ipairs(overdue_in(1 + (token + turn) % lowest, places - #found)) do found[#found + 1] = member end
   end
   return found
 end
