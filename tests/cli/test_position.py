@@ -1,0 +1,162 @@
+"""`liq position` is the pool's own answer about one borrower, and what other prices would make of it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from liqcli.aave.ray import WAD
+from liqcli.chain.market import open_market
+from liqcli.cli.position_view import view_of, with_prices
+from liqcli.cli.prices import new_prices, parse_changes, price_label, reserve_named
+from liqcli.errors import UsageError
+from liqcli.model import NO_DEBT, Liquidation
+from liqcli.sandbox.calls import set_price
+from liqcli.sandbox.transactions import send_all
+
+TOKENS = [
+    SimpleNamespace(id=number, symbol=symbol, asset=f"0x{number:040x}")
+    for number, symbol in enumerate(["WHYPE", "wstHYPE", "UBTC", "DUP", "dup"])
+]
+PRICED = {number: SimpleNamespace(price=2 * 10**8) for number in range(4)}
+
+
+async def snapshots_of(world, count=12):
+    """The first borrowers of the world, as the market has them."""
+    market = await open_market(world.rpc, name="sandbox", provider=world.facts.provider, chain_id=None)
+    return market, [await market.snapshot(plan.borrower) for plan in world.plans[:count]]
+
+
+def seen(snapshot):
+    """The view of a snapshot, whatever it earns."""
+    return view_of(snapshot, min_profit_base=0, gas_price=10**8)
+
+
+async def test_the_parts_add_up_to_the_pools_answer(world):
+    """Balances in base currency sum to what `getUserAccountData` says, to the unit."""
+    _, snapshots = await snapshots_of(world)
+    for snapshot in snapshots:
+        view = seen(snapshot)
+        assert sum(item.base for item in view.collateral if item.counts) == snapshot.account.collateral_base
+        assert sum(item.base for item in view.debt) == snapshot.account.debt_base
+        assert view.account == snapshot.account
+
+
+async def test_the_price_shown_is_where_the_pool_lets_go(chain):
+    """With the feed at the price shown the pool itself is below one; a hair on the other side it is not."""
+    market, snapshots = await snapshots_of(chain)
+    feeds = {asset.token: asset for asset in chain.deployment.assets}
+    tried = 0
+    for snapshot in snapshots:
+        for item in seen(snapshot).collateral:
+            if item.falls_at is None:
+                continue
+            for price, below in ((item.falls_at, True), (item.falls_at + max(item.falls_at // 10_000, 1), False)):
+                await send_all(chain.rpc, [set_price(chain.deployment.deployer, feeds[item.token.asset], price)])
+                (reading,) = (await market.readings([snapshot.position.borrower])).readings.values()
+                assert (reading.health_factor < WAD) is below
+            await send_all(chain.rpc, [set_price(chain.deployment.deployer, feeds[item.token.asset], item.price)])
+            tried += 1
+    assert tried > 5
+
+
+async def test_a_fall_far_enough_makes_a_liquidation(world):
+    """Under other prices the account is valued anew, and the best liquidation is that of those prices."""
+    _, snapshots = await snapshots_of(world)
+    found = 0
+    for snapshot in snapshots:
+        falls = {item.token.id: item.falls_at for item in seen(snapshot).collateral if item.falls_at}
+        for number, price in falls.items():
+            shocked = seen(with_prices(snapshot, {number: price}))
+            assert shocked.account.health_factor < WAD
+            assert shocked.account.debt_base == snapshot.account.debt_base or number in snapshot.position.scaled_debt
+            found += isinstance(shocked.best, Liquidation)
+    assert found > 3
+
+
+async def test_who_has_no_debt_never_falls(world):
+    """Without debts there is no price to fear and nothing to liquidate."""
+    _, snapshots = await snapshots_of(world, count=1)
+    free = replace(snapshots[0].position, scaled_debt={})
+    view = seen(with_prices(replace(snapshots[0], position=free), {}))
+    assert view.account.health_factor == NO_DEBT
+    assert {item.falls_at for item in view.collateral} == {None}
+    assert not isinstance(view.best, Liquidation)
+
+
+def test_the_documents_fields(running):
+    """JSON carries exact strings, floats beside them, and under --what-if the same standing under other prices."""
+    borrower = running.liq("scan", "--json", "--tier", "medium").json["borrowers"][0]["borrower"]
+    done = running.liq("position", borrower.upper().replace("0X", "0x"), "--json", "--what-if", "hype=-60%")
+    assert done.code == 0, done.err
+    found = done.json
+    assert found["borrower"] == borrower
+    assert found["block"] > 0
+    assert abs(int(found["health_factor"]) / WAD - found["health_factor_float"]) < 1e-9
+    assert found["collateral"]
+    for item in [*found["collateral"], *found["debt"]]:
+        assert int(item["amount"]) > 0
+        assert item["usd"] == pytest.approx(item["amount_float"] * item["price_usd"], rel=1e-3, abs=0.01)
+    used = {item["symbol"] for item in found["collateral"] if item["used_as_collateral"]}
+    assert found["liquidation_price"].keys() == used | {item["symbol"] for item in found["debt"]}
+    (change,) = found["what_if"]["shock"].values()
+    assert change["to_usd"] == pytest.approx(change["from_usd"] * 0.4)
+    assert found["what_if"].keys() >= {"health_factor", "liquidation_price", "best", "why_not"}
+
+
+def test_the_text_is_for_people(running):
+    """A table of balances, the health factor, and why nothing is liquidated."""
+    borrower = running.liq("scan", "--json", "--tier", "low").json["borrowers"][0]["borrower"]
+    done = running.liq("position", borrower, "--what-if", "UBTC=1")
+    assert done.code == 0, done.err
+    assert f"{borrower}  health factor 1." in done.out
+    assert "no liquidation: healthy" in done.out
+    assert "> $1.00" in done.out
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [("hype=-8%", 184_000_000), ("WHYPE=+5%", 210_000_000), ("WHYPE=50%", 3 * 10**8), ("HYPE=35.12345678", 3512345678)],
+)
+def test_changes_as_people_write_them(text, price):
+    """Percentages add to the price, a bare number is the price in USD; HYPE means its wrapped token."""
+    assert new_prices(parse_changes([text]), TOKENS, PRICED) == {0: price}
+
+
+@pytest.mark.parametrize(
+    "text", ["HYPE", "HYPE=", "=-8%", "HYPE=8 %", "HYPE=-100%", "HYPE=0", "HYPE=-5", "HYPE=1e9", "HYPE=nan"]
+)
+def test_what_is_no_change_is_refused(text):
+    """Anything that is not a change of a price is a usage error that quotes it."""
+    with pytest.raises(UsageError, match=r"is not a change|is no price|leaves no price"):
+        parse_changes([text])
+
+
+def test_an_asset_is_named_once():
+    """Two prices for one asset contradict each other, also under two of its names."""
+    for pair in (["UBTC=1", "ubtc=2"], ["HYPE=1", "WHYPE=2"]):
+        with pytest.raises(UsageError, match="named twice"):
+            new_prices(parse_changes(pair), TOKENS, PRICED)
+
+
+def test_a_wrong_name_gets_the_right_one_offered():
+    """Unknown assets are refused with the nearest symbol; symbols that are not unique ask for the address."""
+    with pytest.raises(UsageError) as caught:
+        reserve_named("ubct", TOKENS)
+    assert "did you mean UBTC?" in caught.value.hint
+    with pytest.raises(UsageError, match="several assets"):
+        reserve_named("Dup", TOKENS)
+    assert reserve_named(TOKENS[4].asset, TOKENS).id == 4
+
+
+def test_an_asset_without_a_price():
+    """A change of a price that nobody knows is refused, not guessed."""
+    with pytest.raises(UsageError, match="no price"):
+        new_prices(parse_changes([f"{TOKENS[4].asset}=-8%"]), TOKENS, PRICED)
+
+
+def test_labels_of_prices():
+    """A price to fall at is shown with its distance; below a dollar with more digits; none is `never`."""
+    assert price_label(28_10000000, 35_12500000) == "$28.10 -20.0%"
+    assert price_label(91234567, 10**8) == "$0.912346 -8.8%"
+    assert price_label(None, 1) == "never"
