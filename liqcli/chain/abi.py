@@ -48,6 +48,7 @@ QUOTE_EXACT_INPUT = bytes.fromhex("cdca1753")
 GET_ASSET_PRICE = bytes.fromhex("b3596f07")
 IS_LIQUIDATION_ALLOWED = bytes.fromhex("7a5d20ea")
 
+BALANCE_OF = bytes.fromhex("70a08231")
 SYMBOL = bytes.fromhex("95d89b41")
 SCALED_BALANCE_OF = bytes.fromhex("1da24f3e")
 SCALED_TOTAL_SUPPLY = bytes.fromhex("b1bf962d")

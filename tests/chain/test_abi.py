@@ -49,6 +49,7 @@ SIGNATURES = {
     "QUOTE_EXACT_INPUT": "quoteExactInput(bytes,uint256)",
     "GET_ASSET_PRICE": "getAssetPrice(address)",
     "IS_LIQUIDATION_ALLOWED": "isLiquidationAllowed()",
+    "BALANCE_OF": "balanceOf(address)",
     "SYMBOL": "symbol()",
     "SCALED_BALANCE_OF": "scaledBalanceOf(address)",
 }
