@@ -79,21 +79,23 @@ async def import_accounts(market: Market, book: Book | None, borrowers: list[Add
 async def catch_up(
     follower: Follower, to: int, *, path: Path | None = None, on_progress: Callable[[Progress], None] = lambda _: None
 ) -> None:
-    """Follow the chain to block `to` and read what is unknown; with `path`, a stop on the way costs half a minute.
+    """Follow the chain to block `to` and read what is unknown; with `path`, a kill on the way costs half a minute.
 
     Whoever is still unknown afterwards was unreadable, and stays unknown.
     """
     book, began, saved = follower.book, monotonic(), monotonic()
-    first = start = book.cursor + 1
-    async for step in follower.follow(to):
-        rate = (book.cursor - start + 1) / max(monotonic() - began, 1e-9)
-        on_progress(Progress(step.page.last, first, to, len(book), rate))
-        if path is not None and monotonic() - saved > _SAVE_EVERY_S:
+    first = book.cursor + 1
+    try:
+        async for _ in follower.follow(to):
+            rate = (book.cursor - first + 1) / max(monotonic() - began, 1e-9)
+            on_progress(Progress(book.cursor, first, to, len(book), rate))
+            if path is not None and monotonic() - saved > _SAVE_EVERY_S:
+                save_checkpoint(book, path)
+                saved = monotonic()
+        await heal_all(follower)
+    finally:
+        if path is not None:
             save_checkpoint(book, path)
-            saved = monotonic()
-    await heal_all(follower)
-    if path is not None:
-        save_checkpoint(book, path)
 
 
 async def heal_all(follower: Follower) -> None:
