@@ -1,34 +1,26 @@
 """Decide: the most profitable liquidation of one borrower by the rules of the pool's version, or why there is none."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from liqcli.aave.account import AccountData, Reserve, account_data, debt_value
-from liqcli.aave.liquidation import (
-    DUST_BASE,
-    Seizure,
-    Stake,
-    amounts,
-    check_position,
-    check_reserves,
-    leaves_dust,
-    liquidate,
-    max_debt_to_cover,
-    stake_of,
-)
-from liqcli.aave.ray import PERCENT, Version, div_ceil
+from liqcli.aave.account import AccountData, account_data
+from liqcli.aave.ray import PERCENT, div_ceil, percent_mul, percent_mul_ceil
+from liqcli.bot.amounts import Choice, choices_of
+from liqcli.chain.abi import ZERO_ADDRESS
+from liqcli.chain.exchange import Exchange
+from liqcli.chain.market import Market
 from liqcli.chain.reserves import wrapped_native
+from liqcli.chain.routes import Offers, Quote, Sale
 from liqcli.chain.snapshot import Snapshot
-from liqcli.errors import Reverted
-from liqcli.model import BASE_UNIT, WAD, Liquidation, ProfitLine
+from liqcli.model import BASE_UNIT, WAD, Exit, Liquidation, ProfitLine
 
 LIQUIDATION_GAS = 600_000
 """What a liquidationCall without a swap takes; 364,000 was measured on 3.0.2, upgrades and rewards add to it."""
-
-_LEFT_BASE = DUST_BASE + DUST_BASE // 100
-"""What a partial liquidation leaves: a little above the dust limit, since prices move until the block."""
-_HEADROOM = 100
-"""A call asks for a hundredth more than the limit it expects to meet."""
+CONTRACT_GAS = 300_000
+"""What the Liquidator and a flash loan add."""
+SWAP_GAS = 150_000
+"""What each pool on the way adds."""
 _REASONS = {
     "ReserveInactive": "reserve inactive",
     "ReservePaused": "reserve paused",
@@ -38,6 +30,9 @@ _REASONS = {
     "MustNotLeaveDust": "would leave dust",
     "InvalidAmount": "would leave dust",
 }
+_NO_LOAN = "the pool cannot lend the debt"
+_NO_EXIT = "no exchange buys the collateral"
+_TOO_MUCH_GAS = "gas over the small-block limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,123 +44,223 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    """One pair and amount that the pool would accept."""
+class Prospects:
+    """What the pool would accept about a borrower, and its reasons against the rest."""
 
-    collateral: Reserve
-    debt: Reserve
-    call_amount: int
-    seizure: Seizure
+    snapshot: Snapshot
+    account: AccountData
+    choices: Sequence[Choice]
+    refusals: Sequence[str]
+
+    def asset(self, reserve_id: int) -> str:
+        """The token of a reserve."""
+        return self.snapshot.tokens[reserve_id].asset
+
+    def sale(self, choice: Choice) -> Sale:
+        """What would have to be sold after it."""
+        seized = choice.seizure.collateral_received
+        return Sale(self.asset(choice.collateral.id), self.asset(choice.debt.id), seized)
+
+    @property
+    def sales(self) -> Iterator[Sale]:
+        """Every sale that a quote is wanted for."""
+        return (self.sale(choice) for choice in self.choices if choice.is_sale)
+
+    @property
+    def loans(self) -> Iterator[str]:
+        """Every asset that would have to be borrowed."""
+        return (self.asset(choice.debt.id) for choice in self.choices)
 
 
-def best_liquidation(
-    snapshot: Snapshot, *, min_profit_base: int, gas_price: int, gas_units: int = LIQUIDATION_GAS
+async def decide(
+    snapshot: Snapshot, market: Market, exchange: Exchange | None, *, min_profit_base: int, gas_limit: int | None = None
 ) -> Liquidation | Skip:
-    """The pair and amount that earn most after gas (`gas_price` in wei), if that is at least `min_profit_base`."""
+    """The best liquidation at the current base fee and the exchange's quotes; with own funds where there is none."""
+    prospects = prospects_of(snapshot, ladder=exchange is not None)
+    if isinstance(prospects, Skip):
+        return prospects
+    if exchange is None:
+        return best_of(prospects, min_profit_base=min_profit_base, gas_price=await market.rpc.gas_price())
+    gas_price, offers = await asyncio.gather(market.rpc.gas_price(), exchange.offers(prospects.sales, prospects.loans))
+    return best_of(prospects, min_profit_base=min_profit_base, gas_price=gas_price, offers=offers, gas_limit=gas_limit)
+
+
+def best_liquidation(snapshot: Snapshot, *, min_profit_base: int, gas_price: int) -> Liquidation | Skip:
+    """The pair and amount that earn most with own funds after gas, if that is at least `min_profit_base`."""
+    prospects = prospects_of(snapshot, ladder=False)
+    if isinstance(prospects, Skip):
+        return prospects
+    return best_of(prospects, min_profit_base=min_profit_base, gas_price=gas_price)
+
+
+def prospects_of(snapshot: Snapshot, *, ladder: bool) -> Prospects | Skip:
+    """What could be done about a borrower, before prices of exits and gas are asked for."""
     account = account_data(snapshot.version, snapshot.reserves, snapshot.emodes, snapshot.position, snapshot.at)
     if account.debt_base == 0:
         return Skip("no debt", "no debt")
     if account.health_factor >= WAD:
         return Skip("healthy", f"healthy: health factor {account.health_factor / WAD:.6f}")
-    gas = _gas_line(snapshot, gas_units * gas_price)
+    choices, refusals = choices_of(snapshot, account, ladder=ladder)
+    return Prospects(snapshot, account, choices, refusals) if choices else _refused(refusals)
+
+
+def best_of(
+    prospects: Prospects,
+    *,
+    min_profit_base: int,
+    gas_price: int,
+    offers: Offers | None = None,
+    gas_limit: int | None = None,
+) -> Liquidation | Skip:
+    """The most profitable of the prospects (`gas_price` in wei), if it leaves `min_profit_base` after the margin."""
+    gas = _Gas.of(prospects.snapshot, gas_price, gas_limit)
     if gas is None:
         return Skip("gas money has no price", "the market lists no wrapped native token that has a price")
-    choices, refusals = _choices(snapshot, account)
-    plans = [_plan(snapshot, account, choice, gas, gas_units * gas_price) for choice in choices]
+    refusals = list(prospects.refusals)
+    plans = list(_plans(prospects, gas, offers, min_profit_base, refusals))
     if not plans:
         return _refused(refusals)
     best = max(plans, key=lambda plan: plan.profit_base)
-    if best.profit_base < min_profit_base:
-        return Skip(
-            "profit below min_profit", f"profit {_usd(best.profit_base)} below min_profit {_usd(min_profit_base)}"
-        )
+    margin = _margin(best, offers)
+    if best.profit_base - margin < min_profit_base:
+        less = f" less a margin of {_usd(margin)}" if margin else ""
+        text = f"profit {_usd(best.profit_base)}{less} below min_profit {_usd(min_profit_base)}"
+        return Skip("profit below min_profit", text)
     return best
 
 
-def _choices(snapshot: Snapshot, account: AccountData) -> tuple[list[_Choice], list[str]]:
-    """What the pool would accept, pair by pair, and its reasons against the others."""
-    choices, refusals = [], []
-    for collateral, debt in _pairs(snapshot):
-        try:
-            choices.append(_choice(snapshot, account, collateral, debt))
-        except Reverted as refusal:
-            refusals.append(refusal.reason)
-    return choices, refusals
+@dataclass(frozen=True, slots=True)
+class _Gas:
+    """What gas costs: its price in wei, and the native token's price and unit; `limit` is what a block takes."""
+
+    price_wei: int
+    native_price: int
+    native_unit: int
+    limit: int | None
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, price_wei: int, limit: int | None) -> "_Gas | None":
+        native = wrapped_native(snapshot.tokens.values())
+        reserve = snapshot.reserves.get(native.id) if native else None
+        if reserve is None:
+            return cls(0, 0, 1, limit) if price_wei == 0 else None
+        return cls(price_wei, reserve.price, reserve.unit, limit)
+
+    def fits(self, units: int) -> bool:
+        return self.limit is None or units <= self.limit
+
+    def base(self, units: int) -> int:
+        return div_ceil(units * self.price_wei * self.native_price, self.native_unit)
 
 
-def _pairs(snapshot: Snapshot) -> Iterator[tuple[Reserve, Reserve]]:
-    for collateral_id in sorted(snapshot.position.collateral_ids & snapshot.position.scaled_collateral.keys()):
-        for debt_id in sorted(snapshot.position.scaled_debt):
-            yield snapshot.reserves[collateral_id], snapshot.reserves[debt_id]
+def _plans(
+    prospects: Prospects, gas: _Gas, offers: Offers | None, min_profit_base: int, refusals: list[str]
+) -> Iterator[Liquidation]:
+    """Every way to carry a choice out; what cannot be is added to the refusals."""
+    for choice in prospects.choices:
+        if offers is None:
+            yield _with_own_funds(prospects, choice, gas)
+            continue
+        quotes = list(_quotes(prospects, choice, offers, refusals))
+        fitting = [quote for quote in quotes if gas.fits(_gas_units(quote))]
+        if len(fitting) < len(quotes):
+            refusals.append(_TOO_MUCH_GAS)
+        for quote in fitting:
+            yield _through_contract(prospects, choice, gas, offers, quote, min_profit_base=min_profit_base)
 
 
-def _choice(snapshot: Snapshot, account: AccountData, collateral: Reserve, debt: Reserve) -> _Choice:
-    version, position = snapshot.version, snapshot.position
-    health_factor, allowed = account.health_factor, snapshot.sentinel_allows
-    check_reserves(version, collateral, debt, snapshot.at, health_factor=health_factor, sentinel_allows=allowed)
-    check_position(version, collateral, debt, position, health_factor=health_factor)
-    stake = stake_of(version, collateral, debt, snapshot.emodes, position, now=snapshot.at, account=account)
-    call_amount = _call_amount(version, stake)
-    seizure = liquidate(
-        version,
-        snapshot.reserves,
-        snapshot.emodes,
-        position,
-        snapshot.at,
-        collateral_id=collateral.id,
-        debt_id=debt.id,
-        debt_to_cover=call_amount,
-        sentinel_allows=allowed,
+def _quotes(prospects: Prospects, choice: Choice, offers: Offers, refusals: list[str]) -> Iterator[Quote | None]:
+    """The exits of a choice; None is the one that needs no sale."""
+    taken = choice.seizure.collateral_received if not choice.is_sale else 0
+    if offers.flash_loan and choice.call_amount + taken > offers.lendable[prospects.asset(choice.debt.id)]:
+        refusals.append(_NO_LOAN)
+    elif not choice.is_sale:
+        yield None
+    elif quotes := offers.quotes.get(prospects.sale(choice)):
+        yield from quotes
+    else:
+        refusals.append(_NO_EXIT)
+
+
+def _gas_units(quote: Quote | None) -> int:
+    return LIQUIDATION_GAS + CONTRACT_GAS + SWAP_GAS * (quote.route.swaps if quote else 0)
+
+
+def _with_own_funds(prospects: Prospects, choice: Choice, gas: _Gas) -> Liquidation:
+    lines = (*_exchanged(choice), ProfitLine("gas", -gas.base(LIQUIDATION_GAS)))
+    return _liquidation(prospects, choice, lines, LIQUIDATION_GAS * gas.price_wei, None)
+
+
+def _through_contract(
+    prospects: Prospects, choice: Choice, gas: _Gas, offers: Offers, quote: Quote | None, *, min_profit_base: int
+) -> Liquidation:
+    """The swap's line makes the sum what the contract pays out, less gas."""
+    debt, units = choice.debt, _gas_units(quote)
+    premium = _premium(prospects, choice, offers) if offers.flash_loan else 0
+    proceeds = quote.proceeds if quote else choice.seizure.collateral_received
+    least = div_ceil(max(min_profit_base + gas.base(units), 0) * debt.unit, debt.price)
+    through = Exit(
+        contract=offers.contract,
+        router=quote.route.router if quote else ZERO_ADDRESS,
+        path=quote.route.path if quote else "0x",
+        flash_loan=offers.flash_loan,
+        premium=premium,
+        proceeds=proceeds,
+        profit=proceeds - choice.seizure.debt_covered - premium,
+        min_profit=least,
+        debt_price=debt.price,
+        debt_unit=debt.unit,
     )
-    if seizure.debt_covered == 0:
-        raise Reverted("nothing would be repaid", reason="InvalidAmount")
-    return _Choice(collateral, debt, call_amount, seizure)
+    collateral, repaid = _exchanged(choice)
+    lent = ProfitLine("flash-loan premium", -div_ceil(premium * debt.price, debt.unit))
+    swap = ProfitLine("swap", through.value(through.profit) - collateral.base - repaid.base - lent.base)
+    lines = (collateral, repaid, lent, swap, ProfitLine("gas", -gas.base(units)))
+    return _liquidation(prospects, choice, lines, units * gas.price_wei, through)
 
 
-def _call_amount(version: Version, stake: Stake) -> int:
-    """All the pool allows, or from 3.3, where that would leave dust, as much as leaves enough on both sides."""
-    covered, gross = amounts(version, stake, max_debt_to_cover(version, stake))
-    if version >= (3, 3) and leaves_dust(version, stake, covered, gross):
-        return _largest_partial(version, stake, covered)
-    return covered + div_ceil(covered, _HEADROOM)
+def _premium(prospects: Prospects, choice: Choice, offers: Offers) -> int:
+    """On the whole loan, what the pool does not take of it included."""
+    rounded = percent_mul_ceil if prospects.snapshot.version >= (3, 5) else percent_mul
+    return rounded(choice.call_amount, offers.premium_bps)
 
 
-def _largest_partial(version: Version, stake: Stake, most: int) -> int:
-    debt_base = debt_value(version, stake.debt, stake.debt_price, stake.debt_unit) - _LEFT_BASE
-    collateral_base = (stake.collateral_value(stake.collateral) - _LEFT_BASE) * PERCENT // stake.bonus
-    return max(min(most, min(debt_base, collateral_base) * stake.debt_unit // stake.debt_price), 0)
-
-
-def _plan(snapshot: Snapshot, account: AccountData, choice: _Choice, gas: ProfitLine, gas_fee_wei: int) -> Liquidation:
+def _exchanged(choice: Choice) -> tuple[ProfitLine, ProfitLine]:
     received = choice.seizure.collateral_received * choice.collateral.price // choice.collateral.unit
     repaid = div_ceil(choice.seizure.debt_covered * choice.debt.price, choice.debt.unit)
+    return ProfitLine("seized collateral", received), ProfitLine("repaid debt", -repaid)
+
+
+def _liquidation(
+    prospects: Prospects, choice: Choice, lines: tuple[ProfitLine, ...], fee_wei: int, through: Exit | None
+) -> Liquidation:
+    snapshot = prospects.snapshot
     return Liquidation(
         borrower=snapshot.position.borrower,
-        debt_asset=snapshot.tokens[choice.debt.id].asset,
-        collateral_asset=snapshot.tokens[choice.collateral.id].asset,
+        debt_asset=prospects.asset(choice.debt.id),
+        collateral_asset=prospects.asset(choice.collateral.id),
         debt_to_cover=choice.seizure.debt_covered,
         call_amount=choice.call_amount,
         expected_collateral=choice.seizure.collateral_received,
-        gas_fee_wei=gas_fee_wei,
+        gas_fee_wei=fee_wei,
         block=snapshot.block,
-        health_factor=account.health_factor,
-        profit=(ProfitLine("seized collateral", received), ProfitLine("repaid debt", -repaid), gas),
+        health_factor=prospects.account.health_factor,
+        profit=lines,
+        exit=through,
     )
 
 
-def _gas_line(snapshot: Snapshot, fee_wei: int) -> ProfitLine | None:
-    if fee_wei == 0:
-        return ProfitLine("gas", 0)
-    native = wrapped_native(snapshot.tokens.values())
-    reserve = snapshot.reserves.get(native.id) if native else None
-    return ProfitLine("gas", -div_ceil(fee_wei * reserve.price, reserve.unit)) if reserve else None
+def _margin(plan: Liquidation, offers: Offers | None) -> int:
+    """What the market may move until the block; nothing where nothing is sold."""
+    if offers is None or plan.exit is None or plan.collateral_asset == plan.debt_asset:
+        return 0
+    return div_ceil(plan.exit.value(plan.exit.proceeds) * offers.margin_bps, PERCENT)
 
 
-def _refused(refusals: list[str]) -> Skip:
-    """The pool's reasons, or that nothing is left to seize."""
-    if not refusals:
-        return Skip("no collateral", "nothing is left to seize")
+def _refused(refusals: Iterable[str]) -> Skip:
+    """The reasons, or that nothing is left to seize."""
     reasons = sorted({_REASONS.get(reason, reason) for reason in refusals})
+    if not reasons:
+        return Skip("no collateral", "nothing is left to seize")
     return Skip(reasons[0], ", ".join(reasons))
 
 

@@ -170,14 +170,14 @@ def test_call_asks_for_a_little_more_than_the_limit():
 def test_profit_is_told_line_by_line():
     """Collateral seized, debt repaid and gas add up to the profit, in integers of base currency."""
     snapshot = case((3, 0, 2), {0: 500 * 10**18}, {1: 10_400_000_000})
-    decision = best_liquidation(snapshot, min_profit_base=0, gas_price=10**9, gas_units=1_000_000)
+    decision = best_liquidation(snapshot, min_profit_base=0, gas_price=10**9)
     seized, repaid, gas = decision.profit
     assert (seized.what, repaid.what, gas.what) == ("seized collateral", "repaid debt", "gas")
     assert seized.base == 170516832915218759694 * 3512345678 // 10**18
     assert repaid.base == -(-(-5495302864 * 99987654) // 10**6) - 1
-    assert gas.base == -(10**15 * 3512345678 // 10**18) - 1
+    assert gas.base == -(6 * 10**14 * 3512345678 // 10**18) - 1
     assert decision.profit_base == seized.base + repaid.base + gas.base
-    assert decision.gas_fee_wei == 10**15
+    assert decision.gas_fee_wei == 6 * 10**14
 
 
 def test_same_asset_may_be_both_sides():
