@@ -234,6 +234,12 @@ class Settings(BaseSettings):
         return str(presets()["networks"][self.network]["rpc_url"])
 
 
+def credentials_directory() -> Path | None:
+    """Where systemd put the credentials of this service, if it runs as one."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(directory) if directory else None
+
+
 @cache
 def presets() -> dict[str, Any]:
     """The networks and markets that ship with liq (markets.toml)."""

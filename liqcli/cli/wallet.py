@@ -1,27 +1,112 @@
-"""From a key to an executor: its lock, its journal, its policy."""
+"""From the wallet options to a key, and from a key to an executor: its lock, its journal, its policy."""
 
+import getpass
+import os
+import platform
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from liqcli.cli.connect import now_iso
-from liqcli.config import Settings
+from liqcli.config import Settings, credentials_directory
+from liqcli.errors import ConfigError, SecretError, UsageError
 from liqcli.lock import hold
 from liqcli.model import BASE_UNIT, Address
 
 if TYPE_CHECKING:
     from liqcli.bot.execute import Executor
     from liqcli.chain.market import Market
-    from liqcli.wallet.keys import Key
+    from liqcli.wallet.keys import Key, Secret
     from liqcli.wallet.policy import Policy
 
+_PANEL = "Wallet"
 _GWEI = 10**9
+_CREDENTIAL = "liq-password"
+_READABLE_BY_ALL = 0o007
+"""systemd shows its access list as group bits, so only the bits of everybody else count there."""
+
+Account = Annotated[
+    str | None, typer.Option("--account", help="A key by its name: see liq keys list.", rich_help_panel=_PANEL)
+]
+Keystore = Annotated[Path | None, typer.Option("--keystore", help="A keystore file.", rich_help_panel=_PANEL)]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file", help="File with the keystore's password; else it is asked.", rich_help_panel=_PANEL
+    ),
+]
 
 
 def pause_file(settings: Settings) -> Path:
     """The file whose existence keeps anything from being signed; any program may make it."""
     return settings.data_dir / "PAUSE"
+
+
+def key_directories(settings: Settings) -> tuple[Path, Path]:
+    """Where keys by name are: liq's own directory, then Foundry's."""
+    return settings.data_dir / "keys", Path.home() / ".foundry" / "keystores"
+
+
+def keystore_path(settings: Settings, *, account: str | None, keystore: Path | None) -> Path:
+    """The one keystore that the options name."""
+    from liqcli.wallet.keystore import find_account
+
+    if account is not None and keystore is not None:
+        raise UsageError("--account and --keystore name two keys", hint="give one of them")
+    if keystore is not None:
+        return keystore
+    if account is None:
+        raise SecretError("no key is named", hint="--account NAME or --keystore FILE; make one: liq keys new NAME")
+    return find_account(account, key_directories(settings))
+
+
+def load_key(settings: Settings, *, account: str | None, keystore: Path | None, password_file: Path | None) -> "Key":
+    """The key that the options name, its keystore opened with the password from file, systemd or prompt."""
+    from liqcli.wallet.keys import keep_memory_private
+    from liqcli.wallet.keystore import open_keystore, read_private
+
+    path = keystore_path(settings, account=account, keystore=keystore)
+    read_private(path, what="keystore")  # what is wrong with the file is said before a password is asked for
+    keep_memory_private()
+    return open_keystore(path, password(password_file, prompt=f"password of {path.name}"))
+
+
+def password(file: Path | None, *, prompt: str) -> "Secret":
+    """A password: from the file named, else from systemd's credentials, else from the terminal."""
+    from liqcli.wallet.keys import Secret
+    from liqcli.wallet.keystore import read_private
+
+    if file is not None:
+        return _as_password(read_private(file, what="password file"))
+    directory = credentials_directory()
+    if directory is not None and (directory / _CREDENTIAL).exists():
+        return _as_password(read_private(directory / _CREDENTIAL, what="credential", others=_READABLE_BY_ALL))
+    return Secret(ask(prompt, hint="--password-file FILE, or systemd's LoadCredential=liq-password:FILE"))
+
+
+def ask(prompt: str, *, hint: str) -> str:
+    """A line typed at the terminal without echo, also when stdin is a pipe; SecretError without a terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        raise SecretError(f"no terminal to ask for the {prompt}", hint=hint) from None
+    return getpass.getpass(f"{prompt}: ", stream=sys.stderr)
+
+
+def _as_password(content: bytes) -> "Secret":
+    from liqcli.wallet.keys import Secret
+
+    try:
+        text = content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise SecretError("the password file holds no password", hint="one line of text")
+    return Secret(text)
 
 
 async def open_executor(
@@ -30,25 +115,42 @@ async def open_executor(
     market: "Market",
     key: "Key",
     *,
+    contracts: tuple[Address, ...],
     sandbox: bool,
+    redis_url: str,
     tell: Callable[[str], None],
 ) -> "Executor":
-    """An executor that alone in this data directory may use the key; its journal and its locks end with the stack."""
+    """An executor that alone may use the key here and on this Redis; its journal and its locks end with the stack."""
     from liqcli.bot.execute import Executor, loss_of
+    from liqcli.store.connection import open_redis
+    from liqcli.store.ownership import owning
     from liqcli.wallet.journal import Journal
     from liqcli.wallet.policy import Signer
     from liqcli.wallet.sender import Sender
 
     directory = (settings.data_dir / "sandbox" if sandbox else settings.data_dir) / "wallet"
     name = f"{market.chain_id}-{key.address}"
-    stack.enter_context(hold(directory, name, {"started": now_iso()}))
+    held = stack.enter_context(hold(directory, name, {"started": now_iso()}))
+    redis = await open_redis(redis_url, timeout_s=settings.redis.timeout_s)
+    stack.push_async_callback(redis.aclose)
+    owner = f"{platform.node()}:{held.path.absolute()}"
+    lease = owning(redis, chain_id=market.chain_id, address=key.address, owner=owner)
+    ownership = await stack.enter_async_context(lease)
     if sandbox:
         _forget_other_chains(directory, name)
     journal = Journal(directory / f"{name}.journal")
     stack.callback(journal.close)
-    contracts = (market.addresses.pool,) if sandbox else settings.policy.contracts
     signer = Signer(key, policy_of(settings, market, contracts))
-    return Executor(market, Sender(market.rpc, signer, journal, loss_of=loss_of, tell=tell))
+    sender = Sender(
+        market.rpc,
+        signer,
+        journal,
+        loss_of=loss_of,
+        tell=tell,
+        hindrance=lambda: "" if ownership.is_held else "the lease on the key is not ours",
+        epoch=lambda: ownership.epoch,
+    )
+    return Executor(market, sender)
 
 
 def policy_of(settings: Settings, market: "Market", contracts: tuple[Address, ...]) -> "Policy":
@@ -56,6 +158,12 @@ def policy_of(settings: Settings, market: "Market", contracts: tuple[Address, ..
     from liqcli.chain.abi import LIQUIDATE, LIQUIDATION_CALL
     from liqcli.wallet.policy import Policy
 
+    if not contracts:
+        pool = market.addresses.pool
+        raise ConfigError(
+            "no contract may be called",
+            hint=f'put the pool, or your liquidator contract, under [policy] of liq.toml: contracts = ["{pool}"]',
+        )
     limits, pool = settings.policy, market.addresses.pool
     return Policy(
         chain_id=market.chain_id,
