@@ -4,17 +4,19 @@ import asyncio
 import re
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liqcli.cli import options
+from liqcli.cli import options, wallet
 from liqcli.cli.notes import Printer
 from liqcli.cli.render import print_json, say
 from liqcli.config import Settings
-from liqcli.errors import SecretError, UsageError
+from liqcli.errors import ConfigError, UsageError
 from liqcli.model import BASE_UNIT, Tier
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from liqcli.cli.connect import Target
     from liqcli.store.cache import HealthCache
     from liqcli.store.queue import BorrowerQueue
+    from liqcli.wallet.keys import Key
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -38,6 +41,10 @@ def run(
     event_buffer_size: Annotated[int | None, typer.Option(help="Capacity of the event channel.", min=1)] = None,
     action_buffer_size: Annotated[int | None, typer.Option(help="Capacity of the action channel.", min=1)] = None,
     workers: Annotated[int | None, typer.Option(help="Claims evaluated at once.", min=1)] = None,
+    account: wallet.Account = None,
+    keystore: wallet.Keystore = None,
+    password_file: wallet.PasswordFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm --live without being asked.")] = False,
     as_json: options.Json = False,
     network: options.Network = None,
     market: options.MarketName = None,
@@ -63,7 +70,16 @@ def run(
         workers=workers,
     )
     duration_s = None if duration is None else seconds_of(duration)
-    code = asyncio.run(_run(settings, live=live, sandbox=sandbox, duration_s=duration_s, as_json=as_json))
+    started = _run(
+        settings,
+        live=live,
+        sandbox=sandbox,
+        duration_s=duration_s,
+        as_json=as_json,
+        open_key=partial(wallet.load_key, settings, account=account, keystore=keystore, password_file=password_file),
+        confirmed=yes,
+    )
+    code = asyncio.run(started)
     raise typer.Exit(code)
 
 
@@ -75,7 +91,16 @@ def seconds_of(text: str) -> float:
     return float(match[1]) * _UNITS_S[match[2]]
 
 
-async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration_s: float | None, as_json: bool) -> int:
+async def _run(
+    settings: Settings,
+    *,
+    live: bool | None,
+    sandbox: bool,
+    duration_s: float | None,
+    as_json: bool,
+    open_key: Callable[[], "Key"],
+    confirmed: bool,
+) -> int:
     from liqcli.cli import connect
     from liqcli.lock import hold
 
@@ -84,6 +109,8 @@ async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration
         holding = stack.enter_context(hold(settings.data_dir, "run", {"started": started}))
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         mode = _mode(target, live=live)
+        if mode == "live":
+            _confirm(settings, confirmed=confirmed)
         market = await connect.open_market_at(stack, settings, target)
         redis_url = await connect.find_redis(stack, settings, target)
         namespace = connect.namespace_at(market.chain_id, market.name)
@@ -91,7 +118,10 @@ async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration
         queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
         engine = _open_engine(market, queue, cache, settings, printer=printer)
         if mode != "dry run":
-            engine.executor = await _open_executor(stack, settings, target, market, printer)
+            key = _key(target, open_key)
+            engine.executor = await _open_executor(
+                stack, settings, target, market, printer, key=key, redis_url=redis_url
+            )
         holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
         printer.banner(mode)
         interrupted = await _until_stopped(engine, first_block=target.first_block, duration_s=duration_s)
@@ -106,10 +136,27 @@ async def _run(settings: Settings, *, live: bool | None, sandbox: bool, duration
 def _mode(target: "Target", *, live: bool | None) -> str:
     if target.is_sandbox:
         return "dry run" if live is False else "sandbox"
-    if live:
-        hint = "leave --live away: a dry run plans and sends nothing"
-        raise SecretError("--live needs a key and none is configured", hint=hint)
-    return "dry run"
+    return "live" if live else "dry run"
+
+
+def _confirm(settings: Settings, *, confirmed: bool) -> None:
+    """Live must be allowed by the settings, and meant by the one who starts it."""
+    if not settings.policy.live:
+        hint = "check the limits under [policy] in liq.toml, and put  live = true  there"
+        raise ConfigError("--live is not allowed: policy.live is false", hint=hint)
+    if confirmed:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("--live asks for a confirmation, and there is no terminal", hint="--yes")
+    if typer.prompt(f"this sends real transactions; type {settings.network} to go on") != settings.network:
+        raise UsageError("not confirmed: nothing was sent", hint=f"type {settings.network}, or leave --live away")
+
+
+def _key(target: "Target", open_key: Callable[[], "Key"]) -> "Key":
+    """The sandbox's throw-away key, or the operator's; in a dry run none is ever built."""
+    from liqcli.wallet.keys import Key
+
+    return open_key() if target.sandbox_key is None else Key(target.sandbox_key)
 
 
 def _open_engine(
@@ -134,20 +181,27 @@ def _open_engine(
 
 
 async def _open_executor(
-    stack: AsyncExitStack, settings: Settings, target: "Target", market: "Market", printer: Printer
+    stack: AsyncExitStack,
+    settings: Settings,
+    target: "Target",
+    market: "Market",
+    printer: Printer,
+    *,
+    key: "Key",
+    redis_url: str,
 ) -> "Executor":
-    """What makes a run live: only here a key is built."""
+    """What makes a run live, through policy and journal."""
     from liqcli.bot.engine import Note
-    from liqcli.cli.wallet import open_executor
-    from liqcli.wallet.keys import Key
 
-    assert target.sandbox_key is not None
-    return await open_executor(
+    own = (market.addresses.pool,)
+    return await wallet.open_executor(
         stack,
         settings,
         market,
-        Key(target.sandbox_key),
+        key,
+        contracts=own if target.is_sandbox else settings.policy.contracts,
         sandbox=target.is_sandbox,
+        redis_url=redis_url,
         tell=lambda text: printer.note(Note("warn", text)),
     )
 
