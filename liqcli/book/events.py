@@ -193,7 +193,8 @@ def decode_logs(logs: Iterable[RawLog], *, times: Mapping[int, int] | None = Non
     malformed or its block's time is nowhere: an event that cannot be read is never skipped.
     """
     events: list[BookEvent] = []
-    addresses, shown, block, at = _Addresses(), None, 0, 0
+    addresses, block, at = _Addresses(), 0, 0
+    shown: Any = object()
     for log in logs:
         try:
             topics_of = log["topics"]
