@@ -1,14 +1,17 @@
 // Compiles every contract of this directory into out/*.json, or into the directory given: node contracts/build.js [DIR]
+// With a second directory that one's contracts are compiled too: those of the tests.
 // The metadata hash is left out, so that the same source gives the same bytes on every machine.
 const fs = require("node:fs");
 const path = require("node:path");
 const solc = require("solc");
 
 const out = path.resolve(process.argv[2] ?? path.join(__dirname, "out"));
-const names = fs.readdirSync(__dirname).filter((name) => name.endsWith(".sol")).sort();
+const places = [__dirname, ...process.argv.slice(3)];
+const paths = places.flatMap((place) => fs.readdirSync(place).map((name) => path.join(place, name)));
+const sources = paths.filter((name) => name.endsWith(".sol")).sort();
 const input = {
   language: "Solidity",
-  sources: Object.fromEntries(names.map((name) => [name, { content: fs.readFileSync(path.join(__dirname, name), "utf8") }])),
+  sources: Object.fromEntries(sources.map((name) => [path.basename(name), { content: fs.readFileSync(name, "utf8") }])),
   settings: {
     evmVersion: "cancun",
     optimizer: { enabled: true, runs: 200 },

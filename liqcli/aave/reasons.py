@@ -43,6 +43,14 @@ _ROWS = (
 )
 BY_CODE = {code: name for code, name, _ in _ROWS if code}
 BY_SELECTOR = {bytes.fromhex(selector): name for _, name, selector in _ROWS}
+OF_OUR_LIQUIDATOR = {
+    bytes.fromhex("245aecd3"): "NotOwner",
+    bytes.fromhex("9e4e2af7"): "NotOurFlashLoan",
+    bytes.fromhex("b5dfd9e5"): "Reentered",
+    bytes.fromhex("c665406f"): "RouterNotAllowed",
+    bytes.fromhex("4482de3e"): "Unprofitable",
+    bytes.fromhex("58294a43"): "TokenRefused",
+}
 ERROR_STRING = bytes.fromhex("08c379a0")
 PANIC = bytes.fromhex("4e487b71")
 
@@ -55,7 +63,8 @@ def reason_of(data: bytes) -> str:
         return BY_CODE.get(text, text)
     if selector == PANIC:
         return f"Panic(0x{int.from_bytes(body[:32]):02x})"
-    return BY_SELECTOR.get(selector) or (f"0x{data[:4].hex()}" if data else "no reason given")
+    known = BY_SELECTOR.get(selector) or OF_OUR_LIQUIDATOR.get(selector)
+    return known or (f"0x{data[:4].hex()}" if data else "no reason given")
 
 
 def _text(body: bytes) -> str:
