@@ -226,7 +226,7 @@ def _addresses(market: Market) -> list[Address]:
 def _fewer_blocks_may_help(err: Unreachable) -> bool:
     if isinstance(err, NoAnswer):
         return err.timed_out or err.status in _FEWER_BLOCKS_MAY_HELP
-    return isinstance(err, RpcError) and err.rpc_code != _NOT_SUPPORTED
+    return isinstance(err, RpcError) and err.rpc_code != _NOT_SUPPORTED and not err.is_rate_limit
 
 
 _BOOK_TOPICS = {

@@ -33,7 +33,6 @@ __all__ = ["AGGREGATOR", "Batch", "Market", "MarketAddresses", "Prices", "Snapsh
 _MOST_IN_ONE_CALL = 500
 _LATEST_HEADER = ("latest", False)
 _TOO_MANY_REQUESTS = 429
-_LIMIT_EXCEEDED = -32005
 _SENTINEL_UNTIL: Version = (3, 7)
 
 
@@ -169,7 +168,7 @@ class Market:
         """Raise when the node is gone or rate-limits us: halves would only press it harder."""
         gone = isinstance(err, NoAnswer) and err.status is None and not err.timed_out
         limited = isinstance(err, NoAnswer) and err.status == _TOO_MANY_REQUESTS
-        if gone or limited or (isinstance(err, RpcError) and err.rpc_code == _LIMIT_EXCEEDED):
+        if gone or limited or (isinstance(err, RpcError) and err.is_rate_limit):
             raise err
         await self.rpc.block_number()
 
@@ -192,6 +191,7 @@ def _joined(batches: Sequence[Batch]) -> Batch:
 async def open_market(rpc: Rpc, *, name: str, provider: Address, chain_id: int | None) -> Market:
     """The market of a PoolAddressesProvider; WrongTarget when chain or contract are not what they should be."""
     actual_id = await _require_chain(rpc, chain_id)
+    rpc.require_chain(actual_id)
     provider = provider.lower()
     if not unhex(await rpc.call("eth_getCode", provider, "latest")):
         raise WrongTarget(

@@ -1,20 +1,26 @@
-"""JSON-RPC over HTTP: one deadline per call, batches, reads retried, and every fault named without naming a secret."""
+"""JSON-RPC over HTTP: one deadline per call, batches, reads retried at whichever node answers, and every fault named.
+
+No message names a secret.
+"""
 
 import asyncio
-import json
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import stamina
 
 from liqcli.aave.reasons import reason_of
+from liqcli.chain.answers import Fault, TimedOut, is_rate_limit, rate_limit_in
+from liqcli.chain.endpoints import Endpoint, Endpoints, Health
+from liqcli.chain.urls import without_secrets
 from liqcli.errors import LiqError, Reverted, Unreachable
+from liqcli.model import Tier
 from liqcli.text import safe
 
 # Stamina would report each retry on standard output, where only data goes; `errors` counts them.
@@ -27,7 +33,6 @@ _HINT = (
 )
 _OTHER_NODE = "another node may allow it:  --rpc URL   or  export LIQ_RPC__URL=..."
 _TRIES = 4
-_SHORTEST_SECRET = 6
 _REVERT_CODE = 3
 _PLAIN_CODES = {
     -32005: "limit exceeded",
@@ -38,12 +43,15 @@ _PLAIN_CODES = {
 
 
 class RpcError(Unreachable):
-    """The node answered with an error object; `rpc_code` is its number, `data` what came with it."""
+    """The node answered with an error object: its number, what came with it, and whether we asked too often."""
 
-    def __init__(self, message: str, *, rpc_code: int, data: Any = None, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, rpc_code: int, data: Any = None, hint: str = "", is_rate_limit: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.rpc_code = rpc_code
         self.data = data
+        self.is_rate_limit = is_rate_limit
 
 
 class NoAnswer(Unreachable):
@@ -60,32 +68,41 @@ class NoAnswer(Unreachable):
         return "unreachable"
 
 
-class _Fault(Exception):
-    """What went wrong in one exchange, and whether another try may cure it."""
+@dataclass(slots=True)
+class _Trial:
+    """How one call is doing: who is asked, how often it was tried, and what went wrong last."""
 
-    def __init__(
-        self, cause: str, *, curable: bool = True, status: int | None = None, wait_s: float | None = None
-    ) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.curable = curable
-        self.status = status
-        self.wait_s = wait_s
+    reads: bool
+    endpoint: Endpoint
+    tries: int = 0
+    fault: Fault | None = None
+    deadline: asyncio.Timeout = field(init=False)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return (self.deadline.when() or 0.0) - asyncio.get_running_loop().time()
+
+    async def spend(self, requests: int) -> None:
+        """Pay from the endpoint's budget; the clock of the deadline stands still meanwhile."""
+        left = self.left
+        self.deadline.reschedule(None)
+        await self.endpoint.budget.spend(requests)
+        self.deadline.reschedule(asyncio.get_running_loop().time() + left)
 
 
 class Rpc:
-    """A node behind a URL; an async context manager that holds the HTTP session."""
+    """A node behind a URL, or several that stand in for each other; a context manager that holds the HTTP session."""
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0, batch_size: int = 100) -> None:
-        self._url = url
-        self._secrets = _secrets_in(url)
+    def __init__(self, endpoints: str | Sequence[Endpoint], *, timeout_s: float = 10.0, batch_size: int = 100) -> None:
+        self.endpoints = Endpoints([Endpoint(endpoints)] if isinstance(endpoints, str) else endpoints)
+        self._secrets = [secret for endpoint in self.endpoints.all for secret in endpoint.secrets]
         self._timeout_s = timeout_s
         self._batch_size = batch_size
         self._ids = count(1)
         self._session: aiohttp.ClientSession | None = None
-        self.shown_url = _shown(url)
-        self.requests = 0
-        self.errors = 0
+        self._refused = 0
+        self._asked = self.endpoints.all[0]
 
     def __repr__(self) -> str:
         return f"Rpc({self.shown_url!r})"
@@ -98,13 +115,45 @@ class Rpc:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._session is not None:
+            await self.endpoints.close()
             await self._session.close()
             self._session = None
+
+    @property
+    def shown_url(self) -> str:
+        """The endpoint that was asked last, without what may be a key."""
+        return self._asked.shown_url
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests made so far."""
+        return sum(endpoint.requests for endpoint in self.endpoints.all)
+
+    @property
+    def errors(self) -> int:
+        """Faults and refusals so far; a revert is neither."""
+        return self._refused + sum(endpoint.errors for endpoint in self.endpoints.all)
+
+    def health(self) -> list[Health]:
+        """How each endpoint is doing, in the operator's order."""
+        return [endpoint.health() for endpoint in self.endpoints.all]
+
+    def budget_left(self, tier: Tier) -> float:
+        """The share of the request budget that this tier could still spend now; 1 without a budget."""
+        return self._asked.budget.left(tier)
+
+    def require_chain(self, chain_id: int) -> None:
+        """From now on believe only nodes of this chain: each is asked before it is used, and after each fault."""
+        self.endpoints.pin(chain_id, self._open_session)
+
+    def distrust(self, why: str) -> None:
+        """Bench the endpoint that answered last: what it says cannot be right, so another one is asked first."""
+        self._asked.bench(Fault(why))
 
     async def call(self, method: str, *params: Any) -> Any:
         """One call's result; Reverted when the contract refused, RpcError when the node did, else Unreachable."""
         request = self._request(method, params)
-        answer = await self._post(request, tries=_TRIES if _only_reads(method) else 1)
+        answer = await self._post(request, reads=_only_reads(method))
         result = self._result(answer, method)
         if isinstance(result, LiqError):
             raise result
@@ -113,8 +162,9 @@ class Rpc:
     async def batch(self, calls: Sequence[Call]) -> list[Any | LiqError]:
         """The results in the order of the calls; an item that failed is its error, not raised."""
         results: list[Any | LiqError] = []
-        for start in range(0, len(calls), self._batch_size):
-            results += await self._chunk(calls[start : start + self._batch_size])
+        while len(results) < len(calls):
+            size = min(self._batch_size, self.endpoints.most_at_once or self._batch_size)
+            results += await self._chunk(calls[len(results) : len(results) + size])
         return results
 
     async def block_number(self) -> int:
@@ -131,9 +181,9 @@ class Rpc:
 
     async def _chunk(self, calls: Sequence[Call]) -> list[Any | LiqError]:
         requests = [self._request(method, params) for method, params in calls]
-        answers = await self._post(requests, tries=_TRIES if all(_only_reads(method) for method, _ in calls) else 1)
+        answers = await self._post(requests, reads=all(_only_reads(method) for method, _ in calls))
         if isinstance(answers, Mapping):
-            self.errors += 1
+            self._refused += 1
             raise self._error(answers["error"], "batch")
         by_id = {answer["id"]: answer for answer in answers}
         return [
@@ -146,53 +196,97 @@ class Rpc:
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
 
-    async def _post(self, payload: Any, *, tries: int) -> Any:
-        """The checked answer to a payload, within one deadline over all tries."""
-        started, tried, last = monotonic(), 0, _Fault("timed out")
+    async def _post(self, payload: Any, *, reads: bool) -> Any:
+        """The checked answer to a payload, within one deadline over all tries; waiting for the budget is not counted.
+
+        What is more than reading is repeated only where the first try cannot have reached a node.
+        """
+        started, trial = monotonic(), _Trial(reads, self.endpoints.all[0])
         try:
-            async with asyncio.timeout(self._timeout_s) as deadline:
-                async for attempt in self._attempts(tries, deadline):
+            async with asyncio.timeout(self._timeout_s) as trial.deadline:
+                async for attempt in self._attempts(trial):
                     with attempt:
-                        tried = attempt.num
-                        try:
-                            return await self._exchange(payload)
-                        except _Fault as fault:
-                            self.errors += 1
-                            last = fault
-                            raise
-        except _Fault:
-            raise self._no_answer(last, tried, started, timed_out=False) from None
+                        trial.tries = attempt.num
+                        return await self._try(payload, trial)
+        except Fault as fault:
+            raise self._no_answer(trial, fault, started) from None
         except TimeoutError:
-            self.errors += 1
-            raise self._no_answer(last, tried, started, timed_out=True) from None
+            trial.endpoint.failed(TimedOut())
+            raise self._no_answer(trial, trial.fault or TimedOut(), started, timed_out=True) from None
         raise AssertionError("stamina neither returned nor raised")
 
-    def _attempts(self, tries: int, deadline: asyncio.Timeout) -> AsyncIterable[stamina.Attempt]:
+    def _attempts(self, trial: _Trial) -> AsyncIterable[stamina.Attempt]:
         return stamina.retry_context(
-            lambda error: _wait_before_retry(error, deadline.when() or 0.0),
-            attempts=tries,
+            lambda error: self._wait_before_retry(error, trial),
+            attempts=_TRIES,
             timeout=None,
             wait_initial=0.05,
             wait_max=1.0,
             wait_jitter=0.05,
         )
 
-    async def _exchange(self, payload: Any) -> Any:
+    async def _try(self, payload: Any, trial: _Trial) -> Any:
+        """One try at the endpoint whose turn it is; a fault benches it."""
+        session = self._open_session
+        endpoint = self._asked = trial.endpoint = self.endpoints.choose(session)
+        if (closed_s := endpoint.closed_until - monotonic()) > 0:
+            raise Fault(endpoint.why, status=HTTPStatus.TOO_MANY_REQUESTS, wait_s=closed_s)
+        try:
+            if self.endpoints.is_unverified(endpoint):
+                await trial.spend(1)
+                await self.endpoints.verify(endpoint, session)
+            await trial.spend(len(payload) if isinstance(payload, list) else 1)
+            return await self._answer(payload, trial, session)
+        except Fault as fault:
+            trial.fault = fault
+            endpoint.failed(fault)
+            raise
+
+    async def _answer(self, payload: Any, trial: _Trial, session: aiohttp.ClientSession) -> Any:
+        """What the endpoint answers; while others could be asked instead it gets only its share of the time left."""
+        others = self.endpoints.others_ready(trial.endpoint) if trial.reads else 0
+        exchange = trial.endpoint.exchange(session, payload)
+        answer = await (self._within(trial.left / (1 + others), exchange) if others else exchange)
+        if rate_limit_in(payload, answer):
+            limit = Fault("it was asked too much", unsent=True)
+            if others:
+                raise limit
+            trial.endpoint.bench(limit)
+        return answer
+
+    async def _within(self, seconds: float, exchange: Awaitable[Any]) -> Any:
+        try:
+            async with asyncio.timeout(seconds):
+                return await exchange
+        except TimeoutError:
+            raise TimedOut from None
+
+    def _wait_before_retry(self, error: Exception, trial: _Trial) -> bool | float:
+        """At once where another node is ready, else after a growing pause, or the one that the node asked for."""
+        if not isinstance(error, Fault) or not (trial.reads or error.unsent):
+            return False
+        usable = self.endpoints.usable
+        if self.endpoints.others_ready(trial.endpoint) or not usable:
+            return 0.0
+        if any(other.closed_until <= monotonic() for other in usable if other is not trial.endpoint):
+            return True
+        if error.wait_s is not None:
+            return error.wait_s if error.wait_s < trial.left else False
+        return error.curable
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise AssertionError("Rpc is used inside `async with`")
-        self.requests += 1
-        try:
-            # A redirect would hand the request, and the key in the URL's path, to somebody else.
-            async with self._session.post(self._url, json=payload, allow_redirects=False) as response:
-                body = await response.read()
-                return _checked(payload, response.status, response.headers.get("Retry-After"), body)
-        except aiohttp.ClientError as err:
-            raise _fault_of(err) from None
+        return self._session
 
-    def _no_answer(self, fault: _Fault, tries: int, started: float, *, timed_out: bool) -> NoAnswer:
+    def _no_answer(self, trial: _Trial, fault: Fault, started: float, *, timed_out: bool = False) -> NoAnswer:
         spent_ms = round((monotonic() - started) * 1000)
-        facts = f"{fault.cause}, {tries} {'try' if tries == 1 else 'tries'}, {spent_ms} ms"
-        message = f"cannot reach the RPC at {self.shown_url} ({facts})"
+        facts = f"{fault.cause}, {trial.tries} {'try' if trial.tries == 1 else 'tries'}, {spent_ms} ms"
+        others = len(self.endpoints.all) - 1
+        beside = f" nor {others} more" if others else ""
+        message = f"cannot reach the RPC at {trial.endpoint.shown_url}{beside} ({facts})"
+        timed_out = timed_out or isinstance(fault, TimedOut)
         return NoAnswer(message, status=fault.status, timed_out=timed_out, hint=_HINT)
 
     def _result(self, answer: Mapping[str, Any], method: str) -> Any | LiqError:
@@ -200,7 +294,7 @@ class Rpc:
             return answer["result"]
         error = self._error(answer["error"], method)
         if not isinstance(error, Reverted):
-            self.errors += 1
+            self._refused += 1
         return error
 
     def _error(self, error: Any, method: str) -> RpcError | Reverted:
@@ -213,13 +307,15 @@ class Rpc:
         said = self._without_secrets(text) or _PLAIN_CODES.get(rpc_code, "no message")
         message = f"the RPC at {self.shown_url} refused {method}: {said} (code {safe(str(rpc_code), limit=20)})"
         return RpcError(
-            message, rpc_code=rpc_code if isinstance(rpc_code, int) else 0, data=facts.get("data"), hint=_OTHER_NODE
+            message,
+            rpc_code=rpc_code if isinstance(rpc_code, int) else 0,
+            data=facts.get("data"),
+            hint=_OTHER_NODE,
+            is_rate_limit=is_rate_limit(rpc_code, text, method),
         )
 
     def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return safe(text, limit=200)
+        return without_secrets(text, self._secrets)
 
     def _number(self, value: Any, method: str) -> int:
         try:
@@ -231,92 +327,8 @@ class Rpc:
             ) from None
 
 
-def _wait_before_retry(error: Exception, deadline: float) -> bool | float:
-    if not isinstance(error, _Fault) or not error.curable:
-        return False
-    if error.wait_s is None:
-        return True
-    return error.wait_s if asyncio.get_running_loop().time() + error.wait_s < deadline else False
-
-
 def _only_reads(method: str) -> bool:
     return method.startswith(("eth_", "net_", "web3_")) and not method.startswith("eth_send")
-
-
-def _checked(payload: Any, status: int, retry_after: str | None, body: bytes) -> Any:
-    """The answer, once its status, its JSON and its ids fit the payload."""
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise _Fault(_status_text(status, body), status=status, wait_s=_seconds(retry_after))
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        raise _unreadable(status, body) from None
-    answers = answer if isinstance(answer, list) else [answer]
-    if not all(isinstance(item, Mapping) and ("result" in item or "error" in item) for item in answers):
-        raise _Fault(f"{_status_text(status, b'')}, but no JSON-RPC answer", curable=status != HTTPStatus.OK)
-    if status != HTTPStatus.OK and not any("error" in item for item in answers):
-        raise _Fault(_status_text(status, b""), status=status)
-    _check_ids(payload, answer)
-    return answer
-
-
-def _check_ids(payload: Any, answer: Any) -> None:
-    if isinstance(answer, Mapping) and "error" in answer and (isinstance(payload, list) or answer.get("id") is None):
-        return
-    if isinstance(payload, list) != isinstance(answer, list):
-        raise _Fault("the answer has another shape than the request")
-    asked, given = _ids(payload), _ids(answer)
-    if len(set(given)) != len(given):
-        raise _Fault("the answer carries an id twice")
-    if not set(given) <= set(asked):
-        raise _Fault("the answer carries the id of another request")
-
-
-def _ids(items: Any) -> list[str]:
-    return [repr(item.get("id")) for item in (items if isinstance(items, list) else [items])]
-
-
-def _unreadable(status: int, body: bytes) -> _Fault:
-    if status != HTTPStatus.OK:
-        server_side = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return _Fault(_status_text(status, body), status=status, curable=server_side)
-    what = "an HTML page" if _is_html(body) else "an empty body" if not body else "a cut or malformed JSON body"
-    return _Fault(f"HTTP 200 with {what}", status=status)
-
-
-def _status_text(status: int, body: bytes) -> str:
-    try:
-        phrase = f" {HTTPStatus(status).phrase}"
-    except ValueError:
-        phrase = ""
-    return f"HTTP {status}{phrase}{' with an HTML page' if _is_html(body) else ''}"
-
-
-def _is_html(body: bytes) -> bool:
-    return body.lstrip()[:1] == b"<"
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    return float(retry_after) if retry_after is not None and retry_after.strip().isdecimal() else None
-
-
-_CAUSES: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
-    (aiohttp.ClientConnectorDNSError, "no such host", False),
-    (aiohttp.ClientSSLError, "TLS failed: is it https, and is its certificate valid?", False),
-    (aiohttp.ClientPayloadError, "the body was cut", True),
-    (aiohttp.InvalidURL, "not a usable URL", False),
-    (aiohttp.ClientResponseError, "the answer is not HTTP", True),
-    (aiohttp.ClientConnectorError, "no connection", True),
-)
-
-
-def _fault_of(err: aiohttp.ClientError) -> _Fault:
-    if isinstance(err, aiohttp.ClientConnectorError) and isinstance(err.os_error, ConnectionRefusedError):
-        return _Fault("connection refused", curable=False)
-    for kind, cause, curable in _CAUSES:
-        if isinstance(err, kind):
-            return _Fault(cause, curable=curable)
-    return _Fault("the connection was closed before the answer")
 
 
 def _revert_data(data: Any) -> bytes | None:
@@ -329,18 +341,3 @@ def _revert_data(data: Any) -> bytes | None:
         return bytes.fromhex(data[2:])
     except ValueError:
         return None
-
-
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{'/...' if parts.path.strip('/') or parts.query else ''}"
-
-
-def _secrets_in(url: str) -> list[str]:
-    """Every part of a URL that may be a key, longest first."""
-    parts = urlsplit(url)
-    credentials = [text for text in (parts.username, parts.password) if text]
-    query = [value for _, value in parse_qsl(parts.query)]
-    rest = [text for text in (*parts.path.split("/"), parts.query, parts.path, *query) if len(text) >= _SHORTEST_SECRET]
-    return sorted({form for text in (*credentials, *rest) for form in (text, unquote(text))}, key=len, reverse=True)
