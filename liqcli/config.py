@@ -40,6 +40,14 @@ class RpcSettings(_Section):
     """The node: where it is and how hard it may be pressed."""
 
     url: str | None = Field(None, description="HTTP JSON-RPC endpoint")
+    fallback_urls: tuple[str, ...] = Field((), description="endpoints asked in this order while the first one fails")
+    ws_url: str | None = Field(None, description="websocket endpoint whose newHeads and logs save waiting; only a hint")
+    requests_per_minute: int | None = Field(
+        None, ge=10, description="most requests to one endpoint in a minute; the official RPC's preset is 100"
+    )
+    max_head_age_s: float | None = Field(
+        None, gt=0, description="decisions stop while the newest block is older; HyperEVM's preset is 30"
+    )
     timeout_s: float = Field(10.0, gt=0, description="deadline of one request")
     batch_size: int = Field(100, gt=0, description="calls in one JSON-RPC batch")
     log_window_blocks: int = Field(1000, gt=0, description="widest eth_getLogs range; halved when the node refuses")
@@ -49,6 +57,16 @@ class RpcSettings(_Section):
     @classmethod
     def _has_scheme(cls, url: str | None) -> str | None:
         return _checked_scheme(url, "http://", "https://")
+
+    @field_validator("fallback_urls")
+    @classmethod
+    def _have_schemes(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(url for url in urls if _checked_scheme(url, "http://", "https://"))
+
+    @field_validator("ws_url")
+    @classmethod
+    def _is_websocket(cls, url: str | None) -> str | None:
+        return _checked_scheme(url, "ws://", "wss://")
 
 
 class RedisSettings(_Section):
@@ -85,6 +103,12 @@ class TierSettings(_Section):
         """The policy of one tier."""
         found: TierPolicy = getattr(self, tier.value)
         return found
+
+    def bounds(self, tier: Tier) -> tuple[float, float]:
+        """From which health factor, up to below which, a borrower belongs to the tier."""
+        tiers = list(Tier)
+        low = self.policy(tiers[tiers.index(tier) - 1]).ceiling if tier is not tiers[0] else float("-inf")
+        return low, self.policy(tier).ceiling
 
 
 class PacePolicy(_Section):
@@ -133,6 +157,8 @@ class TuningSettings(_Section):
     stretch: float = Field(4.0, ge=1, description="greatest factor between a tuned value and the configured one")
     latency_high_ms: float = Field(500.0, gt=0, description="batches slower than this shrink")
     error_rate_high: float = Field(0.05, ge=0, le=1, description="batches that fail more often than this shrink")
+    every_s: float = Field(15.0, gt=0, description="seconds between two rounds of tuning")
+    audited_per_poll: int = Field(2, ge=0, description="borrowers held against the chain at every look at the prices")
     budget_low: float = Field(0.2, ge=0, le=1, description="intervals grow when less of the request budget is left")
 
 
@@ -232,6 +258,18 @@ class Settings(BaseSettings):
         if self.rpc.url is not None or self.network == "local":
             return self.rpc.url
         return str(presets()["networks"][self.network]["rpc_url"])
+
+    def requests_per_minute(self, url: str) -> int | None:
+        """What an endpoint may be asked: one's own limit, else that of the network's public endpoint."""
+        network = {} if self.network == "local" else presets()["networks"][self.network]
+        preset = network.get("requests_per_minute") if url == network.get("rpc_url") else None
+        return self.rpc.requests_per_minute or preset
+
+    @property
+    def max_head_age_s(self) -> float | None:
+        """The age of a head beyond which nothing is decided; None on a local chain, which may stand still."""
+        network = {} if self.network == "local" else presets()["networks"][self.network]
+        return self.rpc.max_head_age_s or network.get("max_head_age_s")
 
 
 def credentials_directory() -> Path | None:

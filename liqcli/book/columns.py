@@ -63,6 +63,11 @@ class Columns:
         lists = (self._holders or {}).values()
         return sum(column.nbytes for column in (self._kinds, self._amounts, self._health, *lists))
 
+    @property
+    def health(self) -> Floats:
+        """The health factors by row as of the last `revalue`; nan is unknown, or a row that is free."""
+        return self._health[: len(self.borrowers)]
+
     def put(self, position: Position) -> None:
         """Take in a position, new or changed; its health factor is unknown until the next `revalue`."""
         kinds, amounts = self._entries(position)

@@ -1,18 +1,21 @@
-"""Collect: follow the chain's logs and prices into the event channel; the chain is the buffer that cannot overflow.
+"""Collect: move the mirror along the chain, and put what happened to whom into the event channel.
 
-The cursor moves only after every event of its window was applied: a full channel or a crash costs time, never events.
+The chain is the buffer that cannot overflow: while the channel is full nothing is read, and the blocks wait.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 
+from liqcli.book.mirror import Mirror, Prices, Turn
 from liqcli.bot.channel import Channel
-from liqcli.chain.logs import changes_market, decode_events, follow_windows
 from liqcli.chain.market import Market
 from liqcli.errors import Unreachable
-from liqcli.model import Address, Event
+from liqcli.model import Address, Event, EventKind
+
+Arrivals = tuple[Event, ...]
+"""Events that came together; what travels in the event channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,86 +27,60 @@ class Head:
     seen_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class PriceMove:
-    """A bound on what prices or the market's rules did: no health factor fell below `worst_factor` of what it was."""
-
-    block: int
-    worst_factor: float
-    at: float
-
-
-Signal = Event | PriceMove
-"""What travels in the event channel."""
-
-
 class Collector:
-    """Polls one endpoint for logs and prices; `next_block` is the cursor."""
+    """Polls one market; the book's cursor is its cursor."""
 
-    def __init__(self, market: Market, channel: Channel[Signal], *, next_block: int, window_blocks: int) -> None:
+    def __init__(self, market: Market, mirror: Mirror, channel: Channel[Arrivals], *, audited: int) -> None:
         self._market = market
+        self._mirror = mirror
         self._channel = channel
-        self._window_blocks = window_blocks
-        self._prices: Mapping[Address, int] = {}
-        self.next_block = next_block
-        self.head = Head(next_block - 1, 0, monotonic())
+        self._audited = audited
+        self.head = Head(mirror.book.cursor, mirror.now, monotonic())
 
     async def run(self, *, every_s: float, stop: asyncio.Event, warn: Callable[[str], None]) -> None:
-        """Poll until told to stop; an unreachable node is retried at the same pace and said."""
+        """Poll until told to stop; an unreachable node is asked again at the same pace, and that is said."""
         while not stop.is_set():
             try:
-                await self.poll()
+                await self.poll(warn)
             except Unreachable as err:
-                warn(f"{err}; cursor stays at block {self.next_block:,}")
+                warn(f"{err}; the book stays at block {self._mirror.book.cursor:,}")
             await _sleep_unless(stop, every_s)
 
-    async def note_prices(self) -> None:
-        """Remember today's prices: moves are counted from here, so do it before the first reading."""
-        self._prices = (await self._market.prices()).by_asset
+    async def poll(self, warn: Callable[[str], None]) -> None:
+        """One look at prices and logs, and one at whoever is unknown."""
+        async for step in self._mirror.look(self._audited):
+            if isinstance(step, Turn):
+                await self._hand_over(events_of(step, monotonic()))
+            else:
+                await self._take_prices(step, warn)
+        await self._mirror.heal()
 
-    async def poll(self) -> None:
-        """Bring the channel up to the head once: logs first, then what prices did."""
-        block, timestamp = await self._market.head()
-        if block > self.head.block:
-            self.head = Head(block, timestamp, monotonic())
-        await self._read_logs(self.head.block)
-        await self._read_prices()
+    async def _take_prices(self, prices: Prices, warn: Callable[[str], None]) -> None:
+        if prices.block >= self.head.block:
+            self.head = Head(prices.block, prices.at, monotonic())
+        if prices.audit is not None and prices.audit.wrong:
+            warn(f"the book differed from the chain for {len(prices.audit.wrong)} borrowers; they are read again")
+        if prices.moved:
+            await self._hand_over(_alike(EventKind.PRICE, self._mirror.candidates(), prices.block))
 
-    async def _read_logs(self, last: int) -> None:
-        windows = follow_windows(self._market, self.next_block, last, widest=self._window_blocks)
-        async for window in windows:
-            received_at = monotonic()
-            for event in decode_events(window.logs, at=received_at):
-                await self._channel.put(event)
-            if changes_market(window.logs):
-                await self._market.reload()
-                await self._channel.put(PriceMove(window.last, 0.0, received_at))
-            await self._channel.settled()
-            self.next_block = window.last + 1
-
-    async def _read_prices(self) -> None:
-        prices = await self._market.prices()
-        worst_factor = worst_factor_of(self._prices, prices.by_asset)
-        if self._prices and worst_factor < 1.0:
-            await self._channel.put(PriceMove(prices.block, worst_factor, monotonic()))
-        self._prices = prices.by_asset
+    async def _hand_over(self, events: Arrivals) -> None:
+        """Give events to the channel, no more at once than fit into it."""
+        for start in range(0, len(events), self._channel.capacity):
+            part = events[start : start + self._channel.capacity]
+            await self._channel.put(part, size=len(part))
 
 
-async def discover(
-    market: Market, first: int, last: int, *, window_blocks: int
-) -> AsyncIterator[tuple[int, set[Address]]]:
-    """Every account that the market's logs name: window by window, with the last block of each."""
-    async for window in follow_windows(market, first, last, widest=window_blocks):
-        yield window.last, {event.borrower for event in decode_events(window.logs, at=monotonic())}
+def events_of(turn: Turn, at: float) -> Arrivals:
+    """What a page of logs did to whom; a balance that moved without the pool's own word was transferred."""
+    acted = [Event(deed.kind, deed.account, deed.block, deed.log_index, at) for deed in turn.acted]
+    named = {event.borrower for event in acted}
+    moved = (Event(EventKind.TRANSFER, account, turn.block, -1, at) for account in turn.changed - named)
+    return (*acted, *moved)
 
 
-def worst_factor_of(before: Mapping[Address, int], after: Mapping[Address, int]) -> float:
-    """The least a health factor can be of what it was: all collateral in the worst fall, all debt in the worst rise.
-
-    An asset whose price vanished bounds nothing: the factor is 0 and everybody is read again.
-    """
-    ratios = [after.get(asset, 0) / price for asset, price in before.items()]
-    return min(1.0, *ratios) / max(1.0, *ratios) if ratios else 1.0
+def _alike(kind: EventKind, borrowers: Iterable[Address], block: int) -> Arrivals:
+    at = monotonic()
+    return tuple(Event(kind, borrower, block, -1, at) for borrower in borrowers)
 
 
 async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:

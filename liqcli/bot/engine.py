@@ -1,6 +1,6 @@
 """The engine: one path in for events, one path out for liquidations, joined by the queue.
 
-logs, prices, sweeps > event channel > watchlist and queue > claim > evaluate > decide > action channel > execute
+chain > mirror > event channel > queue > claim > evaluate > decide > dispatch
 """
 
 import asyncio
@@ -8,52 +8,46 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from time import monotonic
-from typing import Any, TypeGuard
+from typing import Any
 
+from liqcli.book.checkpoint import save_checkpoint
+from liqcli.book.mirror import Mirror
+from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
-from liqcli.bot.collect import Collector, PriceMove, Signal, discover
+from liqcli.bot.collect import Arrivals, Collector
 from liqcli.bot.decide import Skip, best_liquidation
+from liqcli.bot.dispatch import Action, Dispatch
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
 from liqcli.bot.execute import Executor
+from liqcli.bot.notes import Note, Tell
+from liqcli.bot.pulse import Pulse
 from liqcli.bot.risk import score, tier_of
 from liqcli.bot.tally import Tally
+from liqcli.bot.tune import Tuner
 from liqcli.bot.watchlist import Watchlist
 from liqcli.chain.market import Market
 from liqcli.chain.reserves import Unknown
 from liqcli.config import Settings
-from liqcli.errors import Reverted, Unreachable
-from liqcli.model import Address, Event, EventKind, Liquidation, Reading, Receipt, Tier
+from liqcli.errors import Unreachable
+from liqcli.model import WAD, Address, Event, EventKind, Reading, Receipt, Tier
 from liqcli.store.cache import HealthCache
 from liqcli.store.queue import BorrowerQueue, Claim, Entry
-from liqcli.wallet.policy import Denied
 
 _IDLE_S = 0.25
 """How long an idle worker waits before it looks for expired leases and due retries."""
 _BACK_OFF_S = 1.0
 _DRAIN_S = 10.0
 _WARN_EVERY_S = 10.0
-_ROUTED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something worth a line: `kind` names it, the rest are its facts."""
+class _Work:
+    """What a worker took: borrowers with why, and the claims to give back (there are none for the backlog's)."""
 
-    kind: str
-    text: str = ""
-    reading: Reading | None = None
-    plan: Liquidation | None = None
-    tx_hash: str = ""
-    receipt: Receipt | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Action:
-    plan: Liquidation
-    reading: Reading
-    arrived_at: float
+    because: dict[Address, str]
+    claims: tuple[Claim, ...]
 
 
 class Engine:
@@ -63,69 +57,84 @@ class Engine:
         self,
         *,
         market: Market,
+        mirror: Mirror,
         queue: BorrowerQueue,
         cache: HealthCache,
         settings: Settings,
         executor: Executor | None,
-        tell: Callable[[Note], None],
+        tell: Tell,
+        checkpoint: Path | None = None,
     ) -> None:
         self.market = market
+        self.mirror = mirror
         self.queue = queue
         self.cache = cache
         self.settings = settings
         self.executor = executor
         self.watchlist = Watchlist()
+        self.backlog = Backlog()
         self.tally = Tally()
-        self.events: Channel[Signal] = Channel(settings.event_buffer_size)
-        self.actions: Channel[_Action] = Channel(settings.action_buffer_size)
+        self.tuner = Tuner(settings.tiers, settings.tuning)
+        self.pulse = Pulse()
+        self.events: Channel[Arrivals] = Channel(settings.event_buffer_size)
+        self.dispatch: Dispatch | None = None
         self.is_ready = False
         self._tell = tell
+        self._checkpoint = checkpoint
         self._work = asyncio.Event()
         self._arrived: dict[Address, float] = {}
-        self._acting: set[Address] = set()
         self._told: dict[Address, str] = {}
-        self._settling: set[asyncio.Task[None]] = set()
         self._draining = False
         self._warned_at = -_WARN_EVERY_S
+        self._threshold = round(settings.event_threshold * 10**9) * WAD // 10**9
 
-    async def run(self, stop: asyncio.Event, *, first_block: int) -> None:
-        """Discover, read everyone once, then follow the chain until told to stop, and drain."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look at everyone once, then follow the chain until told to stop, and drain."""
         if self.executor is not None:
             await self._recover(self.executor)
-        next_block = await self._discover(first_block)
-        collector = Collector(
-            self.market, self.events, next_block=next_block, window_blocks=self.settings.rpc.log_window_blocks
-        )
-        await collector.note_prices()
-        await self._first_pass()
-        self.is_ready = True
-        self._tell(Note("READY", f"first pass complete, {len(self.watchlist):,} borrowers; now event-driven"))
+            self.dispatch = Dispatch(
+                self.executor, capacity=self.settings.action_buffer_size, tally=self.tally, tell=self._tell
+            )
+        audited = self.settings.tuning.audited_per_poll
+        collector = Collector(self.market, self.mirror, self.events, audited=audited)
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            stages = [tasks.create_task(stage) for stage in self._stages(collector, stop)]
-            workers = [tasks.create_task(self._worker()) for _ in range(self.settings.workers)]
+            router = tasks.create_task(self._repeat(self._route))
+            await self._first_pass(collector)
+            stages = [router, *(tasks.create_task(stage) for stage in self._stages(collector, stop))]
+            workers = [tasks.create_task(self._worker(tier, place)) for tier in Tier for place in self._places(tier)]
             await stop.wait()
             await self._drain(workers)
-            for task in (*stages, *workers, *self._settling):
+            for task in (*stages, *workers):
                 task.cancel()
+        self._save()
 
     def by_tier(self) -> Counter[Tier]:
         """How many borrowers each tier holds now; the unknown count as critical."""
-        return Counter(self._tier(borrower) for borrower in self.watchlist)
+        self.mirror.revalue()
+        counts = Counter({tier: len(self._members(tier)) for tier in Tier})
+        counts[Tier.CRITICAL] += len(self.mirror.book.unknown)
+        return counts
+
+    def reading(self, borrower: Address) -> Reading | None:
+        """The book's exact answer; None where the book does not know, or the chain's last answer failed."""
+        return None if borrower in self.watchlist.failed else self.mirror.reading(borrower)
 
     def closest(self) -> Reading | None:
         """The healthy borrower nearest to liquidation."""
-        healthy = (reading for reading in self.watchlist.readings() if not reading.is_liquidatable)
-        return min(healthy, key=lambda reading: reading.health_factor, default=None)
+        near = (self.mirror.reading(borrower) for borrower in self.mirror.closest())
+        return next((reading for reading in near if reading and not reading.is_liquidatable), None)
 
     def _stages(self, collector: Collector, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-        acting = [] if self.executor is None else [self._repeat(partial(self._act, self.executor))]
         return [
             collector.run(every_s=self.settings.rpc.poll_interval_s, stop=stop, warn=self._warn),
-            self._repeat(self._route),
             *(self._sweep(tier, stop) for tier in Tier),
-            *acting,
+            self._maintain(),
+            self._retune(),
+            *([self._repeat(self.dispatch.step)] if self.dispatch else []),
         ]
+
+    def _places(self, tier: Tier) -> range:
+        return range(round(self.settings.tiers.policy(tier).workers * self.settings.tuning.stretch))
 
     async def _recover(self, executor: Executor) -> None:
         """What an earlier run left under way is settled before anything new is planned."""
@@ -133,93 +142,113 @@ class Engine:
             receipt, why = (end, end.tx_hash) if isinstance(end, Receipt) else (None, str(end))
             self._tell(Note("recovered", why, plan=plan, receipt=receipt))
 
-    async def _discover(self, first_block: int) -> int:
-        """Watch everyone who appears in the market's logs; returns the block after the last one read."""
-        last, _ = await self.market.head()
-        self._tell(Note("start", f"discovering borrowers in blocks {first_block:,} to {last:,}"))
-        next_block, widest = first_block, self.settings.rpc.log_window_blocks
-        async for window_last, borrowers in discover(self.market, first_block, last, window_blocks=widest):
-            self.watchlist.watch(borrowers)
-            next_block = window_last + 1
-        return next_block
-
-    async def _first_pass(self) -> None:
-        batch = self.settings.tiers.safe.batch
-        known = list(self.watchlist)
-        for start in range(0, len(known), batch):
-            evaluation = await self._evaluate(known[start : start + batch])
-            for reading in evaluation.liquidatable:
-                self._arrived.setdefault(reading.borrower, monotonic())
-            await self._push([self._entry(EventKind.SWEEP, reading.borrower) for reading in evaluation.liquidatable])
+    async def _first_pass(self, collector: Collector) -> None:
+        """Everybody valued exactly at one block; who may be below one goes first."""
+        await collector.poll(self._warn)
+        self.mirror.revalue()
+        at = monotonic()
+        await self._push([self._entry(EventKind.SWEEP, borrower, at) for borrower in self.mirror.candidates()])
+        self.is_ready = True
+        self._tell(Note("READY", f"first pass complete, {len(self.mirror):,} borrowers; now event-driven"))
 
     async def _route(self) -> None:
-        """Take signals from the channel into the queue; they are settled once Redis has them."""
-        signals = await self.events.take(_ROUTED_AT_ONCE)
-        entries = [entry for signal in signals for entry in self._entries(signal)]
+        """Take events from the channel: who is near or unknown goes to the queue, the book vouches for the others."""
+        events, size = await self.events.take()
+        kinds = _most_telling(events)
+        entries = [
+            self._entry(event.kind, borrower, event.at) for borrower, event in kinds.items() if self._calls(event)
+        ]
         await self._push(entries)
-        await self.cache.drop_many({signal.borrower for signal in signals if _is_news(signal)})
-        for signal in signals:
-            self.tally.event_to_queue.since(signal.at)
-        self.tally.applied += len(signals)
-        self.events.settle(len(signals))
+        await self._forget_cached(events)
+        for event in kinds.values():
+            self.tally.event_to_queue.since(event.at)
+        self.tally.applied += size
+        self.tally.coalesced += size - len(kinds)
+        await self.events.settle(size)
 
-    def _entries(self, signal: Signal) -> list[Entry]:
-        if isinstance(signal, PriceMove):
-            self.watchlist.prices_moved(signal.worst_factor)
-            exposed = self.watchlist.exposed(self.settings.event_threshold)
-            return [self._arriving(EventKind.PRICE, borrower, signal.at) for borrower in exposed]
-        return [self._arriving(signal.kind, signal.borrower, signal.at)]
+    def _calls(self, event: Event) -> bool:
+        """Whether a borrower has to be looked at on the chain: a sweep always, else who is unknown or near."""
+        if event.kind is EventKind.SWEEP:
+            return True
+        reading = self.reading(event.borrower)
+        return reading is None or reading.health_factor < self._threshold
 
-    def _arriving(self, kind: EventKind, borrower: Address, at: float) -> Entry:
+    def _entry(self, kind: EventKind, borrower: Address, at: float) -> Entry:
         self._arrived.setdefault(borrower, at)
-        return self._entry(kind, borrower)
-
-    def _entry(self, kind: EventKind, borrower: Address) -> Entry:
-        reading = self.watchlist.reading(borrower)
+        reading = self.reading(borrower)
         health_factor = None if reading is None else reading.health_factor
-        return Entry(borrower, score(kind, reading), self._tier(borrower), health_factor, kind.value)
+        tier = tier_of(health_factor, self.settings.tiers)
+        return Entry(borrower, score(kind, reading), tier, health_factor, kind.value)
 
     async def _push(self, entries: Sequence[Entry]) -> None:
-        """Push until Redis has taken them: the channel fills meanwhile, and the chain waits."""
-        merged = {}
-        for entry in sorted(entries, key=lambda entry: entry.score, reverse=True):
-            merged[entry.borrower] = entry
-        while merged:
+        """Into Redis, with what waited here; while Redis does not answer, all of it waits in this process."""
+        self.backlog.push(entries)
+        waiting = self.backlog.take(len(self.backlog), at_most=Tier.SAFE)
+        if waiting:
             try:
-                added = await self.queue.push(list(merged.values()))
+                added = await self.queue.push(waiting)
             except Unreachable as err:
-                await self._back_off(err)
-                continue
-            self.tally.coalesced += len(entries) - added
+                self.backlog.push(waiting)
+                self._warn(f"{err}; {len(self.backlog):,} borrowers wait in this process")
+            else:
+                self.tally.coalesced += len(waiting) - added
             self._work.set()
-            return
+
+    async def _forget_cached(self, events: Arrivals) -> None:
+        changed = {event.borrower for event in events if event.kind not in (EventKind.SWEEP, EventKind.PRICE)}
+        if changed:
+            with suppress(Unreachable):  # a cache that does not answer serves nothing old either
+                await self.cache.drop_many(changed)
 
     async def _sweep(self, tier: Tier, stop: asyncio.Event) -> None:
         """Make an event of each due borrower of a tier at the tier's pace."""
         while not stop.is_set():
-            await asyncio.sleep(self.settings.tiers.policy(tier).interval_s)
-            block, now = 0, monotonic()
-            for borrower in self.watchlist.due(now):
-                if self._tier(borrower) is tier:
-                    await self.events.put(Event(EventKind.SWEEP, borrower, block, -1, now))
+            await asyncio.sleep(self.tuner.pacing[tier].interval_s)
+            self.mirror.revalue()
+            members = self._members(tier)
+            if tier is Tier.CRITICAL:
+                members += [*self.mirror.book.unknown, *self.watchlist.failed]
+            now = monotonic()
+            for borrower in self.watchlist.due(members, now):
+                await self.events.put((Event(EventKind.SWEEP, borrower, self.mirror.book.cursor, -1, now),))
 
-    async def _worker(self) -> None:
-        """Work until the bot drains; a batch under way is finished, so that no lease is left behind."""
+    def _members(self, tier: Tier) -> list[Address]:
+        return self.mirror.between(*self.settings.tiers.bounds(tier))
+
+    async def _worker(self, tier: Tier, place: int) -> None:
+        """Work for a tier and those above it until the bot drains; a batch under way is finished first."""
         while not self._draining:
-            await self._attempt(self._work_once)
+            if place < self.tuner.pacing[tier].workers:
+                await self._attempt(lambda: self._work_once(tier))
+            else:
+                await asyncio.sleep(_BACK_OFF_S)
 
-    async def _work_once(self) -> None:
-        """Claim the most urgent borrowers, read them, plan for those below one, and give the claims back."""
-        claims = await self.queue.claim(self.settings.tiers.critical.batch)
-        if not claims:
+    async def _work_once(self, tier: Tier) -> None:
+        """Take the most urgent borrowers, read them, plan for those below one, and give the claims back."""
+        work = await self._take_work(self.tuner.pacing[tier].batch, tier)
+        if not work.because:
             await self._wait_for_work()
             return
-        arrived = {claim.borrower: self._arrived.pop(claim.borrower, monotonic()) for claim in claims}
-        evaluation = await self._evaluate(await self._stale(claims))
+        arrived = {borrower: self._arrived.pop(borrower, monotonic()) for borrower in work.because}
+        started = monotonic()
+        evaluation = await self._evaluate(await self._stale(work.because))
+        self.pulse.beat(tier, started, read=len(evaluation.readings), failed=len(evaluation.failed))
         for reading in evaluation.liquidatable:
             await self._consider(reading, arrived[reading.borrower])
-        await self.queue.done([claim for claim in claims if claim.borrower not in evaluation.failed])
-        await self.queue.retry([claim for claim in claims if claim.borrower in evaluation.failed], "read failed")
+        await self.queue.done([claim for claim in work.claims if claim.borrower not in evaluation.failed])
+        await self.queue.retry([claim for claim in work.claims if claim.borrower in evaluation.failed], "read failed")
+
+    async def _take_work(self, count: int, tier: Tier) -> _Work:
+        """From the queue; while Redis does not answer, from what waits in this process."""
+        try:
+            claims = await self.queue.claim(count, at_most=tier)
+        except Unreachable as err:
+            entries = self.backlog.take(count, at_most=tier)
+            if not entries:
+                raise
+            self._warn(f"{err}; going on without it")
+            return _Work({entry.borrower: entry.because for entry in entries}, ())
+        return _Work({claim.borrower: claim.because for claim in claims}, tuple(claims))
 
     async def _wait_for_work(self) -> None:
         self._work.clear()
@@ -227,11 +256,14 @@ class Engine:
             async with asyncio.timeout(_IDLE_S):
                 await self._work.wait()
 
-    async def _stale(self, claims: Sequence[Claim]) -> list[Address]:
+    async def _stale(self, because: dict[Address, str]) -> list[Address]:
         """Whom to read: events always, sweeps only where the shared cache has nothing fresh."""
-        swept = [claim.borrower for claim in claims if claim.because == EventKind.SWEEP]
-        fresh = await recall(swept, watchlist=self.watchlist, cache=self.cache, settings=self.settings)
-        return [claim.borrower for claim in claims if claim.borrower not in fresh]
+        swept = [borrower for borrower, reason in because.items() if reason == EventKind.SWEEP]
+        try:
+            fresh = await recall(swept, watchlist=self.watchlist, cache=self.cache, settings=self.settings)
+        except Unreachable:
+            fresh = set()
+        return [borrower for borrower in because if borrower not in fresh]
 
     async def _evaluate(self, borrowers: Sequence[Address]) -> Evaluation:
         evaluation = await evaluate(
@@ -244,7 +276,7 @@ class Engine:
 
     async def _consider(self, reading: Reading, arrived_at: float) -> None:
         """Plan a liquidation, or count why not; a borrower with one under way is left alone."""
-        if reading.borrower in self._acting:
+        if self.dispatch is not None and reading.borrower in self.dispatch.busy:
             return
         try:
             snapshot = await self.market.snapshot(reading.borrower)
@@ -256,58 +288,34 @@ class Engine:
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)
             return
-        if self._told.get(reading.borrower) != "planned":
+        if self._told.get(reading.borrower) != "planned" or self.dispatch is not None:
             self.tally.planned += 1
-            self._tell(Note("plan" if self.executor else "dry run", reading=reading, plan=decision))
+            self._tell(Note("plan" if self.dispatch else "dry run", reading=reading, plan=decision))
         self._told[reading.borrower] = "planned"
-        if self.executor is not None:
-            self._acting.add(reading.borrower)
-            await self.actions.put(_Action(decision, reading, arrived_at))
+        if self.dispatch is not None:
+            await self.dispatch.put(Action(decision, reading, arrived_at))
 
-    async def _act(self, executor: Executor) -> None:
-        """Send one liquidation; its receipt is awaited beside the next ones."""
-        (action,) = await self.actions.take(1)
-        try:
-            tx_hash = await executor.send(action.plan)
-        except Reverted as err:
-            self._skip(action.reading, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
-            self._finish(action)
-        except Denied as err:
-            self._skip(action.reading, err.reason, str(err))
-            self._finish(action)
-        except Unreachable as err:
-            self._failed(action, str(err))
-        else:
-            self.tally.sent += 1
-            self.tally.event_to_send.since(action.arrived_at)
-            self._tell(Note("sent", reading=action.reading, plan=action.plan, tx_hash=tx_hash))
-            settling = self._tasks.create_task(self._settle(executor, action, tx_hash))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+    async def _maintain(self) -> None:
+        """Now and then the book goes to disk, so that a restart begins where this run was."""
+        while True:
+            await asyncio.sleep(self.settings.maintenance_interval_s)
+            self._save()
 
-    async def _settle(self, executor: Executor, action: _Action, tx_hash: str) -> None:
-        try:
-            receipt = await executor.receipt(tx_hash, action.plan)
-        except Unreachable as err:
-            self._failed(action, str(err))
-            return
-        self.tally.profit_base += receipt.profit_base
-        if receipt.succeeded:
-            self.tally.won += 1
-        else:
-            self.tally.failed += 1
-        kind = "won" if receipt.succeeded else "failed"
-        self._tell(Note(kind, reading=action.reading, plan=action.plan, tx_hash=tx_hash, receipt=receipt))
-        self._finish(action)
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            save_checkpoint(self.mirror.book, self._checkpoint)
 
-    def _failed(self, action: _Action, why: str) -> None:
-        self.tally.failed += 1
-        self._tell(Note("failed", why, action.reading, action.plan))
-        self._finish(action)
+    async def _retune(self) -> None:
+        """Every round the pacing follows what the tiers showed, and every change is said with its reason."""
+        while True:
+            await asyncio.sleep(self.settings.tuning.every_s)
+            await self._attempt(self._tune_once)
 
-    def _finish(self, action: _Action) -> None:
-        self._acting.discard(action.plan.borrower)
-        self.actions.settle(1)
+    async def _tune_once(self) -> None:
+        stats = await self.queue.stats()
+        oldest_s = {tier: depth.oldest_s for tier, depth in stats.by_tier.items()}
+        for change in self.tuner.tune(self.pulse.measured(oldest_s, budget_left=1.0)):
+            self._tell(Note("tune", str(change)))
 
     def _skip(self, reading: Reading, reason: str, text: str) -> None:
         if self._told.get(reading.borrower) != reason:
@@ -324,11 +332,8 @@ class Engine:
         try:
             await step()
         except Unreachable as err:
-            await self._back_off(err)
-
-    async def _back_off(self, err: Unreachable) -> None:
-        self._warn(str(err))
-        await asyncio.sleep(_BACK_OFF_S)
+            self._warn(str(err))
+            await asyncio.sleep(_BACK_OFF_S)
 
     async def _drain(self, workers: Sequence[asyncio.Task[None]]) -> None:
         """Apply what was received and finish what was planned; the rest stays in Redis and on the chain."""
@@ -337,13 +342,12 @@ class Engine:
                 await self.events.settled()
                 self._draining = True
                 await asyncio.wait(workers)
-                await self.actions.settled()
-        if self._acting:
-            self._warn(f"{len(self._acting)} liquidations were still under way; look their hashes up")
-
-    def _tier(self, borrower: Address) -> Tier:
-        reading = self.watchlist.reading(borrower)
-        return tier_of(None if reading is None else reading.health_factor, self.settings.tiers)
+                if self.dispatch is not None:
+                    await self.dispatch.drained()
+        if self.dispatch is not None:
+            if self.dispatch.busy:
+                self._warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")
+            await self.dispatch.close()
 
     def _warn(self, text: str) -> None:
         """Say it, but not every second while a fault lasts."""
@@ -352,6 +356,11 @@ class Engine:
             self._tell(Note("warn", text))
 
 
-def _is_news(signal: Signal) -> TypeGuard[Event]:
-    """Whether the chain changed this borrower, so that no cached reading holds any more."""
-    return isinstance(signal, Event) and signal.kind is not EventKind.SWEEP
+def _most_telling(events: Arrivals) -> dict[Address, Event]:
+    """One event a borrower: of the kind that can have hurt most, the first of its kind."""
+    kinds: dict[Address, Event] = {}
+    for event in events:
+        kept = kinds.get(event.borrower)
+        if kept is None or score(event.kind, None) < score(kept.kind, None):
+            kinds[event.borrower] = event
+    return kinds

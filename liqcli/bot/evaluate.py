@@ -1,6 +1,7 @@
 """Evaluate: read claimed borrowers in batches; what could not be read is unknown, never healthy."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, time
 
@@ -8,6 +9,7 @@ from liqcli.bot.risk import pace_of, tier_of, ttl_for
 from liqcli.bot.watchlist import Watchlist
 from liqcli.chain.market import Market
 from liqcli.config import Settings
+from liqcli.errors import Unreachable
 from liqcli.model import NO_DEBT, Address, Reading, Tier
 from liqcli.store.cache import HealthCache
 
@@ -37,8 +39,9 @@ async def evaluate(
     for reading, ttl_s in fresh:
         _tell(watchlist, reading, ttl_s)
     for borrower in batch.failed:
-        watchlist.unknown(borrower)
-    await cache.put_many([(reading, ttl_s) for reading, ttl_s in fresh if reading.health_factor != NO_DEBT])
+        watchlist.fail(borrower)
+    with suppress(Unreachable):  # a cache that does not answer costs reads, nothing else
+        await cache.put_many([(reading, ttl_s) for reading, ttl_s in fresh if reading.health_factor != NO_DEBT])
     return Evaluation(tuple(batch.readings.values()), batch.failed)
 
 

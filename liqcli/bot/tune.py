@@ -79,23 +79,30 @@ class Tuner:
 
     def _wishes(self, tier: Tier, measured: Measured) -> Iterator[Change]:
         pacing, policy = self.pacing[tier], self._tiers.policy(tier)
-        for setting, wants_more, reason in _directions(pacing, measured, self._tuning):
+        for setting, wants_more, reason in _directions(pacing, policy, measured, self._tuning):
             before = getattr(pacing, setting)
             after = _bounded(setting, before * _STEP if wants_more else before / _STEP, policy, self._tuning)
             if after != before and (after > before) == wants_more:
                 yield Change(tier, setting, before, after, reason)
 
 
-def _directions(pacing: Pacing, measured: Measured, tuning: TuningSettings) -> Iterator[tuple[str, bool, str]]:
+def _directions(
+    pacing: Pacing, policy: TierPolicy, measured: Measured, tuning: TuningSettings
+) -> Iterator[tuple[str, bool, str]]:
     """Errors and slowness shrink batches, waiting adds workers, a spent budget stretches intervals; calm undoes it."""
     latency_ms, error_rate, oldest_s = measured.latency_ms, measured.error_rate, measured.oldest_s
+    waits = oldest_s is not None and oldest_s > pacing.interval_s
     if error_rate is not None and error_rate > tuning.error_rate_high:
         yield "batch", False, f"{error_rate:.0%} of the reads failed"
     elif latency_ms is not None and latency_ms > tuning.latency_high_ms:
         yield "batch", False, f"a batch takes {latency_ms:.0f} ms"
-    elif latency_ms is not None and latency_ms < tuning.latency_high_ms / _CALM:
+    elif (
+        latency_ms is not None
+        and latency_ms < tuning.latency_high_ms / _CALM
+        and (waits or pacing.batch < policy.batch)
+    ):
         yield "batch", True, f"a batch takes only {latency_ms:.0f} ms"
-    if oldest_s is not None and oldest_s > pacing.interval_s:
+    if waits:
         yield "workers", True, f"the oldest entry has waited {oldest_s:.0f} s"
     elif oldest_s is None or oldest_s < pacing.interval_s / _CALM:
         yield "workers", False, "nothing waits long"

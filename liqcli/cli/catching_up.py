@@ -34,10 +34,10 @@ async def caught_up(market: "Market", settings: Settings, target: Target) -> "Fo
 
 def saved_at(path: Path, settings: Settings) -> Path | None:
     """Where to save the book; None when a running bot keeps it, or when the chain ends with this command."""
-    sandbox = holder_of(settings.data_dir, "sandbox") or {}
-    if sandbox.get("pid") == os.getpid() or holder_of(settings.data_dir, "run") is not None:
-        return None
-    return path
+    sandbox, run = holder_of(settings.data_dir, "sandbox") or {}, holder_of(settings.data_dir, "run")
+    ends_with_us = sandbox.get("pid") == os.getpid()
+    is_anothers = run is not None and run.get("pid") != os.getpid()
+    return None if ends_with_us or is_anothers else path
 
 
 def save(follower: "Follower", settings: Settings) -> None:

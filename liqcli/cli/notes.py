@@ -10,7 +10,8 @@ from liqcli.text import safe, short_address
 if TYPE_CHECKING:
     from collections import Counter
 
-    from liqcli.bot.engine import Engine, Note
+    from liqcli.bot.engine import Engine
+    from liqcli.bot.notes import Note
     from liqcli.chain.market import Market
 
 
@@ -42,7 +43,7 @@ class Printer:
         """The whole run in a few lines."""
         tally, tiers = engine.tally, engine.by_tier()
         self._print("─" * 80 if _is_unicode(self._out) else "-" * 80)
-        self._print(f"ran {tally.duration_s:.1f} s · {len(engine.watchlist):,} borrowers · " + _tiers_line(tiers))
+        self._print(f"ran {tally.duration_s:.1f} s · {len(engine.mirror):,} borrowers · " + _tiers_line(tiers))
         self._print(
             f"events    received {engine.events.received:,}, applied {tally.applied:,}, coalesced {tally.coalesced:,},"
             f" lagged {tally.lagged:,}, recovered {tally.recovered:,}, lost {tally.lost:,}"

@@ -116,7 +116,7 @@ async def _run(
         namespace = connect.namespace_at(market.chain_id, market.name)
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
         queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
-        engine = _open_engine(market, queue, cache, settings, printer=printer)
+        engine = await _open_engine(market, queue, cache, settings, target, printer=printer)
         if mode != "dry run":
             key = _key(target, open_key)
             engine.executor = await _open_executor(
@@ -124,7 +124,7 @@ async def _run(
             )
         holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
         printer.banner(mode)
-        interrupted = await _until_stopped(engine, first_block=target.first_block, duration_s=duration_s)
+        interrupted = await _until_stopped(engine, duration_s=duration_s)
         summary = summary_of(engine, mode=mode, network=settings.network)
         if as_json:
             print_json(summary)
@@ -159,24 +159,32 @@ def _key(target: "Target", open_key: Callable[[], "Key"]) -> "Key":
     return open_key() if target.sandbox_key is None else Key(target.sandbox_key)
 
 
-def _open_engine(
+async def _open_engine(
     market: "Market",
     queue: "BorrowerQueue",
     cache: "HealthCache",
     settings: Settings,
+    target: "Target",
     *,
     printer: Printer,
 ) -> "Engine":
-    """The parts put together, for a dry run."""
+    """The parts put together over the exact book, for a dry run."""
+    from liqcli.book.mirror import Mirror
+    from liqcli.book.opening import checkpoint_path
     from liqcli.bot.engine import Engine
+    from liqcli.cli.catching_up import caught_up, saved_at
 
+    mirror = Mirror(await caught_up(market, settings, target))
+    await mirror.open()
     return Engine(
         market=market,
+        mirror=mirror,
         queue=queue,
         cache=cache,
         settings=settings,
         executor=None,
         tell=printer.note,
+        checkpoint=saved_at(checkpoint_path(settings.data_dir, mirror.book.identity), settings),
     )
 
 
@@ -191,7 +199,7 @@ async def _open_executor(
     redis_url: str,
 ) -> "Executor":
     """What makes a run live, through policy and journal."""
-    from liqcli.bot.engine import Note
+    from liqcli.bot.notes import Note
 
     own = (market.addresses.pool,)
     return await wallet.open_executor(
@@ -206,10 +214,10 @@ async def _open_executor(
     )
 
 
-async def _until_stopped(engine: "Engine", *, first_block: int, duration_s: float | None) -> bool:
+async def _until_stopped(engine: "Engine", *, duration_s: float | None) -> bool:
     """Run until the duration ends or a signal comes; True when it was Ctrl-C. A second signal stops at once."""
     stop, signals = asyncio.Event(), list[signal.Signals]()
-    running = asyncio.create_task(engine.run(stop, first_block=first_block))
+    running = asyncio.create_task(engine.run(stop))
 
     def on_signal(number: signal.Signals) -> None:
         signals.append(number)
@@ -253,7 +261,7 @@ def summary_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
             "recovered": tally.recovered,
             "lost": tally.lost,
         },
-        "borrowers": len(engine.watchlist),
+        "borrowers": len(engine.mirror),
         "by_tier": {tier.value: by_tier[tier] for tier in Tier},
         "liquidations": {
             "planned": tally.planned,

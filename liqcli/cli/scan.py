@@ -4,7 +4,6 @@ import asyncio
 import csv
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options
-from liqcli.cli.render import address, health, print_json, print_table, progress, say, usd
+from liqcli.cli.render import address, health, print_json, print_table, say, usd
 from liqcli.config import Settings
 from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Liquidation, Reading, Tier
 from liqcli.text import safe
 
 if TYPE_CHECKING:
+    from liqcli.book.mirror import Mirror
     from liqcli.chain.market import Market
 
 _FOUND = 10
 _UNREAD = 4
+_BLUR = 0.002
+"""Twice the band in which the columns' health factors may stray from the exact ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def scan(
     config: options.ConfigFile = None,
     sandbox: options.Sandbox = False,
 ) -> None:
-    """Read every borrower once and show who is at risk.
+    """Show who is at risk, by the exact book, each confirmed on chain at one block.
 
     Example: liq scan --tier critical --sandbox
     """
@@ -98,40 +100,44 @@ class Wanted:
 
 
 async def _scan(settings: Settings, wanted: Wanted, *, sandbox: bool) -> tuple[Answer, dict[str, str]]:
-    from liqcli.bot.collect import discover
+    from liqcli.book.mirror import Mirror
     from liqcli.cli import connect
+    from liqcli.cli.catching_up import caught_up
 
     async with AsyncExitStack() as stack:
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         market = await connect.open_market_at(stack, settings, target)
-        last, _ = await market.head()
-        known: set[str] = set()
-        widest = settings.rpc.log_window_blocks
-        async for block, found in discover(market, target.first_block, last, window_blocks=widest):
-            known |= found
-            progress(f"block {block:,} of {last:,}: {len(known):,} accounts discovered")
-        answer = await _answer(market, sorted(known), wanted, settings)
+        mirror = Mirror(await caught_up(market, settings, target))
+        await mirror.open()
+        answer = await _answer(market, mirror, wanted, settings)
         return answer, {reserve.asset: reserve.symbol for reserve in market.reserves}
 
 
-async def _answer(market: "Market", known: Sequence[str], wanted: Wanted, settings: Settings) -> Answer:
-    """Read everyone, then read those to be shown again, together, so that one block holds for all of them."""
+async def _answer(market: "Market", mirror: "Mirror", wanted: Wanted, settings: Settings) -> Answer:
+    """Whom the book shows in these tiers, and everybody it does not know, confirmed on chain at one block."""
     from liqcli.bot.risk import tier_of
 
-    first = await market.readings(known)
-    indebted = [reading for reading in first.readings.values() if reading.health_factor != NO_DEBT]
-    picked = [reading for reading in indebted if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
-    picked = sorted(picked, key=lambda reading: reading.health_factor)[: wanted.limit]
-    confirmed = await market.readings([reading.borrower for reading in picked])
+    unknown = list(mirror.book.unknown)
+    picked = [reading for tier in wanted.tiers for reading in _in_tier(mirror, tier, settings)]
+    picked = [reading for reading in picked if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
+    riskiest = sorted(picked, key=lambda reading: reading.health_factor)[: wanted.limit]
+    confirmed = await market.readings([*(reading.borrower for reading in riskiest), *unknown])
     gas_price = await market.rpc.gas_price()
     shown = [
         await _shown(market, reading, tier_of(reading.health_factor, settings.tiers), settings, gas_price)
         for reading in sorted(confirmed.readings.values(), key=lambda reading: reading.health_factor)
         if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))
     ]
-    failed = len(first.failed | confirmed.failed)
-    block, at = (confirmed.block, confirmed.at) if shown else (first.block, first.at)
-    return Answer(block, at, wanted.tiers, len(indebted), failed, tuple(shown))
+    block, at = (confirmed.block, confirmed.at) if confirmed.readings else (mirror.book.cursor, mirror.now)
+    return Answer(block, at, wanted.tiers, len(mirror), len(confirmed.failed), tuple(shown[: wanted.limit]))
+
+
+def _in_tier(mirror: "Mirror", tier: Tier, settings: Settings) -> list[Reading]:
+    """The book's exact readings around a tier; the columns' floats only choose whom to value, rather a few too many."""
+    low, high = settings.tiers.bounds(tier)
+    near = mirror.between(low * (1 - _BLUR), high * (1 + _BLUR))
+    found = (mirror.reading(borrower) for borrower in near)
+    return [reading for reading in found if reading is not None and reading.health_factor != NO_DEBT]
 
 
 async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Settings, gas_price: int) -> Shown:

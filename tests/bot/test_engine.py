@@ -7,6 +7,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import stamina
 
+from liqcli.book.follow import Follower, begin_at_first_block
+from liqcli.book.mirror import Mirror
+from liqcli.book.opening import catch_up
 from liqcli.bot.engine import Engine
 from liqcli.chain.market import open_market
 from liqcli.chain.rpc import Rpc
@@ -15,7 +18,9 @@ from liqcli.errors import Reverted, Unreachable
 from liqcli.model import WAD, EventKind, Tier
 from liqcli.sandbox import calls
 from liqcli.sandbox.transactions import send_all
+from liqcli.sandbox.valkey import start_valkey
 from liqcli.store.cache import HealthCache
+from liqcli.store.connection import open_redis
 from liqcli.store.queue import BorrowerQueue, Entry
 from tests.wallet.wallets import executor_on
 
@@ -45,8 +50,13 @@ async def bot(world, redis, *, live, notes=None, **settings):
     with TemporaryDirectory() as directory:
         async with RecordingRpc(world.facts.rpc_url) as rpc:
             market = await open_market(rpc, name="engine-test", provider=world.facts.provider, chain_id=999)
+            follower = Follower(market, await begin_at_first_block(market, 0), window_blocks=1000)
+            await catch_up(follower, (await market.head())[0])
+            mirror = Mirror(follower)
+            await mirror.open()
             engine = Engine(
                 market=market,
+                mirror=mirror,
                 queue=BorrowerQueue(redis, namespace=NAMESPACE),
                 cache=HealthCache(redis, namespace=NAMESPACE),
                 settings=load_settings({**FAST, **settings}),
@@ -54,7 +64,7 @@ async def bot(world, redis, *, live, notes=None, **settings):
                 tell=(lambda _: None) if notes is None else notes.append,
             )
             stop = asyncio.Event()
-            running = asyncio.create_task(engine.run(stop, first_block=0))
+            running = asyncio.create_task(engine.run(stop))
             try:
                 await until(lambda: engine.is_ready or running.done())
                 yield engine
@@ -140,13 +150,13 @@ async def test_a_new_borrower_is_watched_from_its_own_events(chain, redis):
     usdc, whype = chain.deployment.asset("USDC"), chain.deployment.asset("WHYPE")
     await chain.rpc.call("anvil_setBalance", stranger, hex(10**20))
     async with bot(chain, redis, live=False) as engine:
-        assert stranger not in engine.watchlist
+        assert stranger not in engine.mirror.book
         pool = chain.facts.pool
         await send_all(chain.rpc, [calls.mint(stranger, whype, 10**21), calls.approve(stranger, whype, pool)])
         await send_all(chain.rpc, [calls.supply(stranger, pool, whype, 10**21, stranger)])
         await send_all(chain.rpc, [calls.borrow(stranger, pool, usdc, 10**9)])
-        await until(lambda: engine.watchlist.reading(stranger) is not None)
-        assert engine.watchlist.reading(stranger).health_factor == await account_health(chain, stranger)
+        await until(lambda: (seen := engine.reading(stranger)) is not None and seen.debt_base > 0)
+        assert engine.reading(stranger).health_factor == await account_health(chain, stranger)
 
 
 async def test_no_borrower_is_lost_behind_tiny_buffers(chain, redis):
@@ -165,7 +175,7 @@ async def test_everybody_with_debt_is_in_exactly_one_tier(chain, redis):
     async with bot(chain, redis, live=False) as engine:
         tiers = engine.by_tier()
         below = await liquidatable(chain)
-        assert tiers.total() == len(engine.watchlist) > 0
+        assert tiers.total() == len(engine.mirror) > 50
         assert tiers[Tier.CRITICAL] == len(below)
 
 
@@ -196,11 +206,43 @@ async def test_a_dead_node_at_the_start_is_unreachable(world):
             await open_market(rpc, name="x", provider=world.facts.provider, chain_id=999)
 
 
-async def test_a_failing_read_makes_the_borrower_unknown_not_healthy(chain, redis):
-    """When account data reverts for want of a price, borrowers turn unknown and stay in the critical tier."""
+async def test_without_prices_everybody_is_unknown_not_healthy(chain, redis):
+    """When the oracle refuses every price, borrowers turn unknown and stay in the critical tier."""
     async with bot(chain, redis, live=False) as engine:
+        borrowers = list(engine.mirror.book.borrowers)
         await chain.rpc.call("anvil_setCode", chain.deployment.oracle, "0x60006000fd")
         await chain.rpc.call("evm_mine")
-        await until(lambda: all(engine.watchlist.reading(borrower) is None for borrower in engine.watchlist), 20)
-        assert engine.by_tier()[Tier.CRITICAL] == len(engine.watchlist)
-        assert len(engine.watchlist) > 50
+        await until(lambda: all(engine.reading(borrower) is None for borrower in borrowers), 20)
+        assert engine.by_tier()[Tier.CRITICAL] == len(engine.mirror) > 50
+        assert engine.tally.planned <= len(borrowers)
+
+
+async def test_the_book_vouches_for_the_healthy(chain, redis):
+    """An event of a borrower far from liquidation costs no read on the chain; the book already knows it exactly."""
+    async with bot(chain, redis, live=False) as engine:
+        safe = next(borrower for borrower in engine.mirror.between(2.0, 1e9))
+        usdc = chain.deployment.asset("USDC")
+        await send_all(chain.rpc, [calls.mint(safe, usdc, 10**9), calls.approve(safe, usdc, chain.facts.pool)])
+        received = engine.events.received
+        await send_all(chain.rpc, [calls.supply(safe, chain.facts.pool, usdc, 10**9, safe)])
+        await until(lambda: engine.tally.applied > received)
+        assert engine.reading(safe).health_factor == await account_health(chain, safe)
+        assert engine.watchlist.reading(safe) is None
+
+
+async def test_the_bot_goes_on_from_the_book_while_redis_is_gone(chain, tmp_path):
+    """With the server killed mid-run, whoever falls is liquidated all the same, and the run says what is wrong."""
+    server = await start_valkey(tmp_path / "own", persist=False)
+    client = await open_redis(server.url, timeout_s=0.5)
+    notes = []
+    async with bot(chain, client, live=True, notes=notes) as engine:
+        await until(lambda: engine.tally.won >= 1)
+        await server.stop()
+        await crash(chain, 12)
+        fallen = await liquidatable(chain)
+        won = engine.tally.won
+        await until(lambda: engine.tally.won > won, 20)
+        assert fallen
+    await client.aclose()
+    assert any(note.kind == "warn" and "Redis" in note.text for note in notes)
+    assert engine.tally.lost == 0

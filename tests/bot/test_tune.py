@@ -48,6 +48,13 @@ def test_alternating_rounds_move_nothing():
         assert rounds(tuned, facts(latency_ms=10), 1) == []
 
 
+def test_a_fast_batch_grows_only_while_something_waits():
+    """Nobody needs larger batches of an empty queue; with a queue that waits they help."""
+    assert rounds(tuner(), facts(latency_ms=5)) == []
+    settings = {change.setting for change in rounds(tuner(), facts(latency_ms=5, oldest_s=60))}
+    assert settings == {"batch", "workers"}
+
+
 def test_failing_reads_shrink_the_batch():
     """Errors count before speed."""
     (change,) = rounds(tuner(), facts(error_rate=0.5, latency_ms=1))

@@ -1,0 +1,136 @@
+"""The mirror: the exact book, its columns and its triggers, moved together along the chain."""
+
+import math
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from liqcli.book.audit import AuditReport, Rota, compare
+from liqcli.book.columns import Columns
+from liqcli.book.events import Acted
+from liqcli.book.follow import Follower, Step
+from liqcli.book.moment import Moment, moment_at
+from liqcli.book.positions import Book, Unknown
+from liqcli.book.reads import read_truth
+from liqcli.book.shock import Triggers
+from liqcli.model import Address, Reading
+
+_HEALED_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one page of logs brought: who did what, and whose state changed; `market` when the rules did."""
+
+    block: int
+    acted: tuple[Acted, ...]
+    changed: frozenset[Address]
+    market: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a look at the oracle brought: its block and timestamp, whether a price moved, and how the audit went."""
+
+    block: int
+    at: int
+    moved: bool
+    audit: AuditReport | None
+
+
+class Mirror:
+    """One market's positions, exact as of the book's cursor; floats only find whom the integers must look at."""
+
+    def __init__(self, follower: Follower) -> None:
+        self.follower = follower
+        self.book: Book = follower.book
+        self.columns = Columns()
+        self.now = 0
+        self._triggers = Triggers(self.columns)
+        self._rota = Rota()
+
+    def __len__(self) -> int:
+        """Everybody with a debt, and everybody unknown."""
+        return len(self.columns) + len(self.book.unknown)
+
+    async def open(self) -> None:
+        """Take everybody in the book into the columns, and value them by the oracle's prices."""
+        self._put(self.book.borrowers)
+        async for _ in self.look(audited=0):
+            pass
+        self.revalue()
+
+    async def advance(self, to: int) -> AsyncIterator[Turn]:
+        """Follow the chain to block `to`, page by page; the columns hold each page's changes before it is yielded."""
+        async for step in self.follower.follow(to):
+            yield self._turn(step)
+
+    async def look(self, audited: int) -> AsyncIterator[Turn | Prices]:
+        """The oracle's prices, and a few accounts to be held against the book, all at one block; and the way there."""
+        borrowers = self._rota.next(self.book, audited)
+        truth = await read_truth(self.follower.market, borrowers, sources=self.book.price_sources)
+        async for turn in self.advance(truth.block):
+            yield turn
+        self.now = truth.at
+        moved = self.book.set_prices(truth.prices)
+        report = compare(self.book, truth) if self.book.cursor == truth.block else None
+        yield Prices(truth.block, truth.at, bool(moved), report)
+
+    async def heal(self) -> int:
+        """Read some of the unknown from the chain; how many were taken."""
+        if not self.book.unknown and not self.book.unknown_reserves:
+            return 0
+        unknown = list(self.book.unknown)[:_HEALED_AT_ONCE]
+        taken = await self.follower.heal(_HEALED_AT_ONCE)
+        self._put(unknown)
+        return taken
+
+    def candidates(self) -> list[Address]:
+        """Everybody who may be below one by the last prices, and everybody unknown."""
+        found = self._triggers.candidates(self._moment())
+        return [*found, *self.book.unknown]
+
+    def reading(self, borrower: Address) -> Reading | None:
+        """The pool's answer at the last look's block, to the wei; None where the book does not know it exactly."""
+        try:
+            account = self.book.exact(borrower, self.now)
+        except Unknown:
+            return None
+        return Reading(
+            borrower, account.collateral_base, account.debt_base, account.health_factor, self.book.cursor, self.now
+        )
+
+    def revalue(self) -> None:
+        """Bring all columns to the last look."""
+        self.columns.revalue(self._moment())
+
+    def between(self, low: float, high: float) -> list[Address]:
+        """Borrowers by the columns from `low` up to below `high`; those whose health is unknown count as lowest."""
+        health = np.nan_to_num(self.columns.health, nan=-math.inf)
+        rows = np.flatnonzero((health >= low) & (health < high))
+        found = (self.columns.borrowers[row] for row in rows)
+        return [borrower for borrower in found if borrower is not None]
+
+    def closest(self, count: int = 16) -> list[Address]:
+        """The borrowers with the lowest health factors from one on, by the columns."""
+        health = np.where(self.columns.health >= 1.0, self.columns.health, math.inf)
+        found = (self.columns.borrowers[row] for row in np.argsort(health)[:count])
+        return [borrower for borrower in found if borrower is not None]
+
+    def _moment(self) -> Moment:
+        return moment_at(self.book.version, self.book.reserves, self.book.emodes, self.now)
+
+    def _turn(self, step: Step) -> Turn:
+        changes = step.outcome.changes
+        self._put(self.book.accounts if changes.market else changes.accounts)
+        self._rota.changed(changes.accounts)
+        acted = tuple(event for event in step.page.events if isinstance(event, Acted))
+        return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
+
+    def _put(self, borrowers: Iterable[Address]) -> None:
+        for borrower in borrowers:
+            if self.book.why_unknown(borrower) is None:
+                self.columns.put(self.book.position(borrower))
+            else:
+                self.columns.drop(borrower)
