@@ -147,8 +147,9 @@ class Rpc:
         self.endpoints.pin(chain_id, self._open_session)
 
     def distrust(self, why: str) -> None:
-        """Bench the endpoint that answered last: what it says cannot be right, so another one is asked first."""
-        self._asked.bench(Fault(why))
+        """Bench the endpoint that answered last, if another one can be asked: what it says cannot be right."""
+        if self.endpoints.others_ready(self._asked):
+            self._asked.bench(Fault(why))
 
     async def call(self, method: str, *params: Any) -> Any:
         """One call's result; Reverted when the contract refused, RpcError when the node did, else Unreachable."""
