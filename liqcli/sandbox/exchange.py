@@ -46,6 +46,7 @@ POOLS = (
     PoolListing(2, "wstHYPE", "WHYPE", V2_FEE, 1e6),
     PoolListing(2, "UBTC", "WHYPE", V2_FEE, 2e6),
     PoolListing(2, "UETH", "USDT0", V2_FEE, 2e6),
+    PoolListing(2, "UETH", "WHYPE", V2_FEE, 1e6),
 )
 
 
