@@ -135,7 +135,7 @@ async def read_logs(market: Market, first: int, last: int, *, headers: Sequence[
 
     `headers` are block numbers whose headers come from the same node with the same request.
     """
-    query = {"fromBlock": hex(first), "toBlock": hex(last), "address": _addresses(market), "topics": [_TOPICS]}
+    query = {"fromBlock": hex(first), "toBlock": hex(last), **log_query(market)}
     calls: list[tuple[str, list[Any]]] = [("eth_blockNumber", []), ("eth_getLogs", [query])]
     head, logs, *blocks = await market.rpc.batch([*calls, *map(_header_call, headers)])
     if isinstance(head, LiqError):
@@ -150,6 +150,12 @@ async def read_logs(market: Market, first: int, last: int, *, headers: Sequence[
         raise Unreachable("the node answered eth_getLogs with something else than a list")
     kept = sorted((log for log in logs if _place(log)[0] <= known), key=_place)
     return Window(first, known, kept, newest, _headers(blocks))
+
+
+def log_query(market: Market) -> dict[str, Any]:
+    """Which logs are the market's: those of its pool, its configurator and its tokens that change anything."""
+    tokens = [token for reserve in market.reserves for token in (reserve.a_token, reserve.debt_token)]
+    return {"address": [market.addresses.pool, market.addresses.configurator, *tokens], "topics": [_TOPICS]}
 
 
 async def read_headers(market: Market, blocks: Iterable[int]) -> dict[int, Header]:
@@ -216,11 +222,6 @@ def _address(names: Sequence[str], place: int) -> Address:
 
 def _place(log: RawLog) -> tuple[int, int]:
     return quantity(log.get("blockNumber")), quantity(log.get("logIndex"))
-
-
-def _addresses(market: Market) -> list[Address]:
-    tokens = [token for reserve in market.reserves for token in (reserve.a_token, reserve.debt_token)]
-    return [market.addresses.pool, market.addresses.configurator, *tokens]
 
 
 def _fewer_blocks_may_help(err: Unreachable) -> bool:
