@@ -21,13 +21,13 @@ def read_addresses(path: Path) -> list[Address]:
     """The addresses of a CSV or JSON-lines file, lower-case, each once; InputError names the first bad line.
 
     A CSV may have a header with a column borrower, address, account, user or id, or be one column without a header;
-    a JSON line is a string or an object with one of these keys.
+    a JSON line is an object with one of these keys.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as err:
         raise InputError(f"cannot read {path}: {err}", hint="a CSV or JSON-lines file of addresses is needed") from err
-    found = _from_json(text) if text.lstrip()[:1] in ("{", '"') else _from_csv(text)
+    found = _from_json(text) if text.lstrip().startswith("{") else _from_csv(text)
     return list(dict.fromkeys(_checked(cell, line, path) for line, cell in found))
 
 
@@ -60,9 +60,7 @@ def _borrower_in(raw: str) -> object:
         item: Any = json.loads(raw)
     except ValueError:
         return raw
-    if isinstance(item, dict):
-        return next((item[name] for name in _COLUMNS if name in item), raw)
-    return item
+    return next((item[name] for name in _COLUMNS if name in item), raw) if isinstance(item, dict) else raw
 
 
 def _checked(cell: object, line: int, path: Path) -> Address:

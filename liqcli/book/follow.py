@@ -46,10 +46,11 @@ class Follower:
             async for window in windows:
                 yield await self._take(window)
         while self.book.cursor < to:
+            before = self.book.cursor
             step = await self._near_head(to)
-            if step is None:
-                return
             yield step
+            if self.book.cursor == before and step.undone_to is None:
+                return
 
     async def catch_up(self, to: int) -> None:
         """`follow`, for who only wants the book."""
@@ -70,13 +71,13 @@ class Follower:
             taken += sum(self.book.put_account(position, block=group.block) for position in group.positions)
         return taken
 
-    async def _near_head(self, to: int) -> Step | None:
-        """One page with its overlap and the headers that tie it to what was applied; None when the node has no more."""
+    async def _near_head(self, to: int) -> Step:
+        """One page with its overlap and the headers that tie it to what was applied."""
         book = self.book
         first = max(min(book.hashes, default=book.cursor + 1), book.cursor + 1 - self._overlap_blocks)
         window = await read_logs(self.market, first, to, headers=[book.cursor, to])
-        if window.last <= book.cursor and window.head < book.cursor:
-            return None
+        if window.last < first:
+            return Step(_nothing(book.cursor, window.head), [], book.rollback(book.cursor))
         if self._is_forked(window):
             undone_to = await self._common_block(window)
             return Step(_nothing(undone_to, window.head), [], book.rollback(undone_to), undone_to)

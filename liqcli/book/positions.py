@@ -181,14 +181,13 @@ class Book:
         account = self._exact_account(borrower)
         # The mappings are shared, not copied: the mathematics reads them at once and keeps nothing.
         position = Position(borrower, account.collateral, account.debt, account.used, account.emode)
-        reserves = {number: self._used(number) for number in account.used | account.debt.keys()}
-        emodes = {account.emode: self._entered(account.emode)} if account.emode else {}
+        reserves, emodes = self._parts(account)
         return account_data(self.version, reserves, emodes, position, now)
 
     def why_unknown(self, borrower: Address) -> str | None:
-        """Why `position` would refuse, or None."""
+        """Why `exact` would refuse, or None."""
         try:
-            self._exact_account(borrower)
+            self._parts(self._exact_account(borrower))
         except Unknown as err:
             return err.message
         return None
@@ -275,6 +274,10 @@ class Book:
         if account.as_of > self.cursor:
             raise Unknown(f"{borrower} was read at block {account.as_of:,}, the book is at {self.cursor:,}")
         return account
+
+    def _parts(self, account: Account) -> tuple[dict[int, Reserve], dict[int, EMode]]:
+        reserves = {number: self._used(number) for number in account.used | account.debt.keys()}
+        return reserves, {account.emode: self._entered(account.emode)} if account.emode else {}
 
     def _used(self, number: int) -> Reserve:
         view = self._view(number)
