@@ -89,6 +89,7 @@ def rate_ratios(made: Scenario, said: Diagnosis) -> list[float]:
         if incident.producer_rate_hz is None or incident.start_us is None or incident.end_us is None:
             continue
         edges = np.array([incident.start_us - begin, incident.end_us - begin + 1]) / 1e6
+        edges[1] = min(edges[1], made.arrivals[-1])
         first, last = np.searchsorted(made.arrivals, edges)
         ratios.append(incident.producer_rate_hz / (float(last - first) / (edges[1] - edges[0])))
     return ratios

@@ -7,7 +7,7 @@ import numpy as np
 from liqcli.lag import glyphs
 from liqcli.lag.model import Cause
 from liqcli.lag.receivers import is_interleaved
-from liqcli.lag.stream import FEW, Episode, Service, Stream, episodes
+from liqcli.lag.stream import CHASE_SECONDS, FEW, Episode, Service, Stream, episodes
 
 CHAIN_EVENTS_PER_SECOND = 10_000
 """More than HyperEVM can log for longer than a block: 2 M gas a second in small blocks, 375 gas for the least log."""
@@ -17,6 +17,9 @@ BLOCK_EVENTS = 30_000
 
 LONGEST_ABSENCE_SECONDS = 100
 """No handler stays away longer while a chain sends its most: a larger jump has another cause."""
+
+SHALLOW = 0.6
+"""Clusters that lose less than this share of the buffer are chance's work even where the loss is steady."""
 
 SPINNING_RATE = 30_000
 """Events a second that only a loop without a wait sends."""
@@ -46,7 +49,9 @@ def chase_rate(stream: Stream) -> float | None:
     lines = int((stream.lines[chased] - 1).sum())
     tail = int((stream.lost[chased] - stream.head[chased]).sum())
     seconds = float((stream.end[chased] - stream.start[chased]).sum()) if stream.timed else 0.0
-    if lines <= len(stream) or tail < max(20, 4 * lines) or seconds < 20 * stream.resolution_s:
+    if stream.fold_s > CHASE_SECONDS or seconds < 20 * stream.resolution_s:
+        return None
+    if lines <= len(stream) or tail < max(20, 4 * lines):
         return None
     return tail / seconds
 
@@ -60,8 +65,9 @@ def find_cause(stream: Stream, service: Service) -> Finding:
     cause, confidence, evidence = (
         _untimed(stream)
         or _spinning(stream, rate, receivers=2 if interleaved else 1)
-        or _grazing(stream, service, split)
+        or _grazing(stream, service, split, depth=SHALLOW * stream.slots)
         or _sustained(stream, service, split, duty)
+        or _edge(stream, service, split)
         or _absent(stream, service, split)
         or _bursts(stream, service, split, duty)
     )
@@ -198,16 +204,16 @@ def _dies_away(stream: Stream, episode: Episode) -> bool:
     return bool(quarters[3] < 0.13 * episode.lost and quarters[0] > quarters[2])
 
 
-def _grazing(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Reason | None:
+def _grazing(stream: Stream, service: Service, split: tuple[Episode, ...], *, depth: float) -> Reason | None:
     """Small losses in loose clusters: the load sits at the edge, and chance decides.
 
-    At the edge a backlog wanders: gaps between losses have no typical size, and clusters stay small beside the buffer.
+    At the edge a backlog wanders: gaps between losses have no typical size, and clusters stay below `depth`.
     An overload, even a short one, pushes: losses follow each other at a steady pace.
     """
     weighted = float((stream.lost.astype(np.float64) ** 2).sum()) / stream.total
     small = weighted < max(4.0, min(FEW, stream.slots / 16)) and stream.head.max() <= max(2 * FEW, stream.slots / 16)
     clusters = np.array([episode.lost for episode in split], dtype=np.float64)
-    shallow = float((clusters**2).sum() / clusters.sum()) < 0.6 * stream.slots
+    shallow = float((clusters**2).sum() / clusters.sum()) < depth
     if not (small and shallow and _wanders(stream, service)):
         return None
     return (
@@ -218,6 +224,14 @@ def _grazing(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Re
             "arrivals and handling are so close that the log does not tell which is faster",
         ),
     )
+
+
+def _edge(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Reason | None:
+    """A wandering backlog that lost more than that, at a load too near one to call it a burst."""
+    longest = max(split, key=lambda episode: episode.lost)
+    if service.source == "assumed" or service.load > 1.6 or _dies_away(stream, longest):
+        return None
+    return _grazing(stream, service, split, depth=np.inf)
 
 
 def _wanders(stream: Stream, service: Service) -> bool:

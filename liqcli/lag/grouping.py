@@ -25,7 +25,6 @@ def regrouped(statistics: Statistics, finding: Finding) -> Statistics:
     incidents = find_incidents(
         statistics.runs,
         statistics.receivers,
-        rows=statistics.rows if statistics.rows_complete else None,
         capacity=finding.stream.slots,
         gap_us=gap_us,
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from liqcli.lag.cause import SPINNING_RATE, Finding, chase_rate
+from liqcli.lag.cause import Finding, chase_rate
 from liqcli.lag.model import Cause, Incident, Int64s
 from liqcli.lag.receivers import LEAST_JUMP
 from liqcli.lag.simulate import Seconds
@@ -19,9 +19,9 @@ def explained(incident: Incident, finding: Finding) -> Incident:
     part = within(finding.stream, incident)
     rate = None
     if part is not None and not finding.interleaved and not finding.stream.twins:
-        rate = producer_rate(part, finding.service, chased=finding.rate_hz is not None)
+        rate = producer_rate(part, finding)
     stall = (incident.head + finding.stream.slots) / rate if rate and finding.cause in STALLED else None
-    low = chase_rate(part) if part is not None and rate is not None else None
+    low = chase_rate(part) if part is not None and finding.cause is Cause.SPINNING_PRODUCER else None
     return replace(incident, cause=finding.cause, producer_rate_hz=rate, producer_rate_low_hz=low, stall_s=stall)
 
 
@@ -45,16 +45,25 @@ def within(stream: Stream, incident: Incident) -> Stream | None:
     )
 
 
-def producer_rate(part: Stream, service: Service, *, chased: bool) -> float | None:
-    """Arrivals a second: counted while nothing was handled (`chased`), else lost plus handled over busy gaps."""
+def producer_rate(part: Stream, finding: Finding) -> float | None:
+    """Arrivals a second: counted while nothing was handled, else lost plus handled over busy gaps."""
+    spinning = finding.cause is Cause.SPINNING_PRODUCER
+    chased = chase_rate(part) if spinning else None
+    if chased is not None or len(part) < 2 or part.span_s < 20 * part.resolution_s:
+        return chased
     gaps, lost = part.gaps, part.lost[1:]
-    counted = len(gaps) > 0 and float(gaps.sum()) >= 20 * part.resolution_s
-    if counted and lost.mean() >= 1000 and lost.sum() >= SPINNING_RATE * gaps.sum():
-        return float(lost.sum() / gaps.sum())
-    rate = chase_rate(part) if chased else None
-    if rate is not None or not counted:
-        return rate
-    return _busy_rate(gaps, lost, part.slots, service)
+    if spinning:
+        return _spin_rate(gaps, lost)
+    return _busy_rate(gaps, lost, part.slots, finding.service)
+
+
+def _spin_rate(gaps: Seconds, lost: Int64s) -> float | None:
+    """N / gap over absences too costly for the handled to count; the last one may have outlived the spin."""
+    great = (lost >= 1000) & (gaps > 0)
+    if not great.any():
+        return None
+    rates = lost[great] / gaps[great]
+    return float(np.median(rates) if len(rates) > 2 else rates.max())
 
 
 def _busy_rate(gaps: Seconds, lost: Int64s, slots: int, service: Service) -> float | None:

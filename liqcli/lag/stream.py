@@ -22,6 +22,9 @@ FEW = 10
 PATIENCE_SECONDS = 1.0
 """Handlers slower than this are believed only when N follows the gap very closely."""
 
+SINGLE_QUANTILE = 0.13
+"""The middle of the shortest quarter of the gaps: those in which one message was handled."""
+
 PAUSE_SECONDS = 0.5
 """Losses after a longer gap may begin with a block."""
 
@@ -36,8 +39,8 @@ LONGEST_HANDLER_SECONDS = 5.0
 class Stream:
     """The runs of one receiver on one channel; times are seconds since its first line, empty without a clock.
 
-    `slots` is the buffer the log is read with; `resolution_s` is the step of the log's clock; `twins` tells that a
-    second receiver's equal lines were taken out.
+    `slots` is the buffer the log is read with; `resolution_s` is the step of the log's clock; lines less than `fold_s`
+    apart are one run; `twins` tells that a second receiver's equal lines were taken out.
     """
 
     channel: Channel
@@ -50,6 +53,7 @@ class Stream:
     slots: int
     resolution_s: float
     begin_us: int
+    fold_s: float = CHASE_SECONDS
     twins: bool = False
 
     def __len__(self) -> int:
@@ -135,6 +139,7 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         slots=slots,
         resolution_s=_resolution(statistics),
         begin_us=begin,
+        fold_s=runs.fold_us / 1e6,
     )
 
 
@@ -177,34 +182,33 @@ def _measured(stream: Stream, given: float | None) -> Service | None:
     gaps, lost = gaps[usable], lost[usable]
     if len(gaps) < 3:
         return None
+    single = float(np.quantile(gaps, SINGLE_QUANTILE))
     if given is not None:
         busy = gaps < stream.slots * given
-        return _bracket(gaps[busy], lost[busy]) if busy.any() else None
-    service = _bracket(gaps, lost, point=float(np.quantile(gaps, 0.25)))
+        return _bracket(gaps[busy], lost[busy], single) if busy.any() else None
+    point, service = float(np.quantile(gaps, 0.25)), None
     for _ in range(12):
-        busy = gaps < stream.slots * service.point
-        if not busy.any():
+        busy = gaps < stream.slots * point
+        if busy.sum() < 3:
             return None
-        found = _bracket(gaps[busy], lost[busy])
-        if found.count == service.count:
+        service = _bracket(gaps[busy], lost[busy], single)
+        if service.point == point:
             break
-        service = found
-    return service if service.count >= 3 else None
+        point = service.point
+    return service
 
 
-def _bracket(gaps: Seconds, lost: Int64s, *, point: float | None = None) -> Service:
+def _bracket(gaps: Seconds, lost: Int64s, single: float) -> Service:
     """Wald's identity on the ladder of losses: the handler lies in [gap (N - 2) / N, gap].
 
     For N near 2 and below the bracket is empty at its low end; there about one gap in four holds a single message,
-    so a low quantile of the gaps is the handler's time.
+    so a low quantile of all gaps (`single`) is the handler's time.
     """
     gap, jump = float(gaps.mean()), float(lost.mean())
     spread = float(lost.var()) / jump**2
     low = gap * max(0.0, 1 - 2 / jump)
-    single = float(np.quantile(gaps, 0.13))
     regular = gap * max(0.0, 1 - min(1.0, 4 / 3 * spread) * 2 / jump)
-    best = point if point is not None else (max(low, min(single, gap)) if jump < 3 else regular)
-    best = max(best, 1e-6)
+    best = max(1e-6, max(low, min(single, gap)) if jump < 3 else regular)
     return Service(min(low or single / 3, best), best, max(gap, best), "measured", jump, gap, len(gaps))
 
 
@@ -212,17 +216,16 @@ def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
     """The gaps that can be a handler at work, not a pause between two absences.
 
     A large N after a gap belongs to work only where N grows with the gap from line to line: then the messages of the
-    whole gap were counted. Where N and the gap go their own ways, most of the gap was idle.
+    whole gap were counted. Where N and the gap go their own ways, most of the gap was idle, and only the rattle after
+    a jump, much closer than the jumps, is work.
     """
     gaps, lost = stream.gaps, stream.lost[1:]
     large = lost >= FEW
-    if stream.block_locked:
-        large_ok = gaps < 0.5
-    elif large.sum() == 0:
+    if 2 * lost[large].sum() < lost.sum():
         return gaps < max(PATIENCE_SECONDS, min(4 * float(np.quantile(gaps, 0.25)), LONGEST_HANDLER_SECONDS))
-    else:
-        large_ok = _follows(gaps, lost, large)
-    return np.where(large, large_ok, gaps < PATIENCE_SECONDS) & (gaps > 0)
+    large_ok = gaps < PAUSE_SECONDS if stream.block_locked else _follows(gaps, lost, large)
+    near = PATIENCE_SECONDS if (large & large_ok).any() else 0.1 * float(np.median(gaps[large]))
+    return np.where(large, large_ok, gaps < min(PATIENCE_SECONDS, near)) & (gaps > 0)
 
 
 def _follows(gaps: Seconds, lost: Int64s, large: NDArray[np.bool_]) -> NDArray[np.bool_]:
