@@ -77,6 +77,7 @@ select count(*), sum(n), min(epoch_us(t)), max(epoch_us(t)) from (
                 columns={'line': 'VARCHAR'})
   where contains(line, 'channel lagged by '))
 '''
+duckdb.execute("set enable_progress_bar = false")
 print(*duckdb.execute(query, {"path": sys.argv[1], "delimiter": "\x01"}).fetchone())
 """
 NAIVE = r"""

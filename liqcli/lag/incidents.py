@@ -1,6 +1,6 @@
 """From lag lines to statistics, in one pass and constant memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,10 +116,7 @@ class Tally:
 
     def _add_lag(self, chunk: LagChunk) -> None:
         self.lines += len(chunk)
-        keys = keys_of(chunk)
-        is_one = bool((keys == keys[0]).all())
-        for key in [int(keys[0])] if is_one else np.unique(keys).tolist():
-            mine = chunk if is_one else slice_chunk(chunk, keys == key)
+        for key, mine in _by_key(chunk):
             lost = _exact_sum(mine.lost)
             self.lost += lost
             self._put(divmod(key, len(CHANNELS)), len(mine), lost)
@@ -140,10 +137,8 @@ class Tally:
 
     def _add_closed(self, chunk: LagChunk) -> None:
         self._span(chunk.at_us)
-        keys = keys_of(chunk)
-        for key in np.unique(keys).tolist():
-            mine = chunk.at_us[keys == key]
-            self.closed.setdefault(divmod(key, len(CHANNELS)), _Closed()).add(mine, len(mine))
+        for key, mine in _by_key(chunk):
+            self.closed.setdefault(divmod(key, len(CHANNELS)), _Closed()).add(mine.at_us, len(mine))
 
     def _put(self, key: tuple[int, int], lines: int, lost: int) -> None:
         before = self.by_receiver.get(key, (0, 0))
@@ -346,6 +341,16 @@ def pair_rates(at_us: Int64s, lost: Int64s) -> NDArray[np.float64]:
 def keys_of(chunk: LagChunk) -> Int64s:
     """One number per receiver and channel."""
     return chunk.receiver.astype(np.int64) * len(CHANNELS) + chunk.channel
+
+
+def _by_key(chunk: LagChunk) -> Iterator[tuple[int, LagChunk]]:
+    """The rows of each receiver and channel; mostly there is one."""
+    if (chunk.receiver == chunk.receiver[0]).all() and (chunk.channel == chunk.channel[0]).all():
+        yield int(chunk.receiver[0]) * len(CHANNELS) + int(chunk.channel[0]), chunk
+        return
+    keys = keys_of(chunk)
+    for key in np.unique(keys).tolist():
+        yield key, slice_chunk(chunk, keys == key)
 
 
 def _exact_sum(values: Int64s) -> int:

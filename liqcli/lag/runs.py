@@ -63,13 +63,13 @@ class RunBuilder:
         self.close()
         later.close()
         table = later.table().copy()
-        receiver, rest = np.divmod(table[:, _KEY] % _UNTIMED, len(CHANNELS))
-        untimed = table[:, _KEY] // _UNTIMED * _UNTIMED
-        table[:, _KEY] = receivers[receiver] * len(CHANNELS) + rest + untimed
+        receiver, rest = np.divmod(table[_KEY] % _UNTIMED, len(CHANNELS))
+        untimed = table[_KEY] // _UNTIMED * _UNTIMED
+        table[_KEY] = receivers[receiver] * len(CHANNELS) + rest + untimed
         self.fold_us = max(self.fold_us, later.fold_us)
         self._append(table)
         self._tables = [_fold(self.table(), self.fold_us)]
-        self._rows = len(self._tables[0])
+        self._rows = self._tables[0].shape[1]
         self.twins += later.twins
         if later.worst > self.worst:
             self.worst, self.worst_at_us, self.worst_lost = later.worst, later.worst_at_us, later.worst_lost
@@ -81,16 +81,16 @@ class RunBuilder:
 
     def runs(self) -> Runs:
         """All runs so far, open ones included, in order of their start."""
-        table = np.concatenate([self.table(), *(np.array([last.row], np.int64) for last in self._open.values())])
-        if (table[:, _START] != NO_TIME).any():
-            table = table[np.argsort(table[:, _START], kind="stable")]
-        receiver, channel = np.divmod(table[:, _KEY] % _UNTIMED, len(CHANNELS))
+        table = np.concatenate([self.table(), *(_column(last.row) for last in self._open.values())], axis=1)
+        if (table[_START] != NO_TIME).any():
+            table = table[:, np.argsort(table[_START], kind="stable")]
+        receiver, channel = np.divmod(table[_KEY] % _UNTIMED, len(CHANNELS))
         return Runs(
-            start_us=table[:, _START].copy(),
-            end_us=table[:, _END].copy(),
-            lines=table[:, _LINES].copy(),
-            lost=table[:, _LOST].copy(),
-            head=table[:, _HEAD].copy(),
+            start_us=table[_START].copy(),
+            end_us=table[_END].copy(),
+            lines=table[_LINES].copy(),
+            lost=table[_LOST].copy(),
+            head=table[_HEAD].copy(),
             channel=channel.astype(np.uint8),
             receiver=receiver.astype(np.uint8),
             fold_us=self.fold_us,
@@ -128,21 +128,21 @@ class RunBuilder:
         """Store all new runs but the last, which stays open."""
         ends = np.append(starts[1:], len(lost))
         sums = np.add.reduceat(lost, starts)
-        table = np.empty((len(starts), 7), np.int64)
-        table[:, _START], table[:, _END] = at_us[starts], at_us[ends - 1]
-        table[:, _LINES], table[:, _LOST], table[:, _HEAD] = ends - starts, sums, lost[starts]
-        table[:, _KEY], table[:, _TIMED] = key, key < _UNTIMED
+        table = np.empty((7, len(starts)), np.int64)
+        table[_START], table[_END] = at_us[starts], at_us[ends - 1]
+        table[_LINES], table[_LOST], table[_HEAD] = ends - starts, sums, lost[starts]
+        table[_KEY], table[_TIMED] = key, key < _UNTIMED
         if len(starts) > 1:
-            self._append(table[:-1])
+            self._append(table[:, :-1])
             top = int(np.argmax(sums[:-1]))
             part = slice(int(starts[top]), min(int(ends[top]), int(starts[top]) + ANATOMY))
             self._compare(int(sums[top]), at_us[part], lost[part])
         tail = slice(int(starts[-1]), int(starts[-1]) + ANATOMY)
-        self._open[key] = _Open(table[-1].tolist(), at_us[tail].copy(), lost[tail].copy())
+        self._open[key] = _Open(table[:, -1].tolist(), at_us[tail].copy(), lost[tail].copy())
 
     def _close(self, key: int) -> None:
         last = self._open.pop(key)
-        self._append(np.array([last.row], np.int64))
+        self._append(_column(last.row))
         self._compare(last.row[_LOST], last.at_us, last.lost)
 
     def _compare(self, total: int, at_us: Int64s, lost: Int64s) -> None:
@@ -158,17 +158,21 @@ class RunBuilder:
 
     def _append(self, table: Int64s) -> None:
         self._tables.append(table)
-        self._rows += len(table)
+        self._rows += table.shape[1]
         if len(self._tables) > 1_000:
             self._tables = [self.table()]
         while self._rows > MOST_RUNS:
             folded = _fold(self.table(), self.fold_us * 2)
             self.fold_us *= 2
-            self._tables, self._rows = [folded], len(folded)
+            self._tables, self._rows = [folded], folded.shape[1]
 
     def table(self) -> Int64s:
-        """The closed runs as rows."""
-        return np.concatenate(self._tables) if self._tables else np.empty((0, 7), np.int64)
+        """The closed runs, one column each."""
+        return np.concatenate(self._tables, axis=1) if self._tables else np.empty((7, 0), np.int64)
+
+
+def _column(row: list[int]) -> Int64s:
+    return np.array(row, np.int64).reshape(7, 1)
 
 
 def _twins(lost: Int64s, starts: Int64s) -> int:
@@ -182,14 +186,15 @@ def _twins(lost: Int64s, starts: Int64s) -> int:
 
 def _fold(table: Int64s, fold_us: int) -> Int64s:
     """Join neighbouring runs of one receiver that lie closer than `fold_us`; lines without a time stay as they are."""
-    if len(table) == 0:
+    if table.shape[1] == 0:
         return table
-    table = table[np.argsort(table[:, _KEY], kind="stable")]
-    gap = np.abs(table[1:, _START] - table[:-1, _END])
-    joins = (table[1:, _KEY] == table[:-1, _KEY]) & (table[1:, _TIMED] == 1) & (gap < fold_us)
+    if (table[_KEY] != table[_KEY, 0]).any():
+        table = table[:, np.argsort(table[_KEY], kind="stable")]
+    gap = np.abs(table[_START, 1:] - table[_END, :-1])
+    joins = (table[_KEY, 1:] == table[_KEY, :-1]) & (table[_TIMED, 1:] == 1) & (gap < fold_us)
     starts = np.flatnonzero(np.concatenate(([True], ~joins)))
-    folded = table[starts]
-    folded[:, _END] = table[np.append(starts[1:], len(table)) - 1, _END]
-    folded[:, _LINES] = np.add.reduceat(table[:, _LINES], starts)
-    folded[:, _LOST] = np.add.reduceat(table[:, _LOST], starts)
+    folded = table[:, starts]
+    folded[_END] = table[_END, np.append(starts[1:], table.shape[1]) - 1]
+    folded[_LINES] = np.add.reduceat(table[_LINES], starts)
+    folded[_LOST] = np.add.reduceat(table[_LOST], starts)
     return folded

@@ -1,6 +1,5 @@
 """Blocks of log lines to columns: the few lines that matter are found, matched by shape or read one by one."""
 
-import ctypes
 import re
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -8,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
-import stringzilla as sz  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
 from liqcli.lag.chunks import EMPTY, Batch
@@ -17,6 +15,7 @@ from liqcli.lag.message import Finding, Kind
 from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped
 from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
 from liqcli.lag.sources import LINE_FEED, Block
+from liqcli.lag.survey import Sought, survey
 from liqcli.lag.wrappers import BINARY, read_line
 
 MOST_SHAPES = 24
@@ -26,7 +25,10 @@ MOST_RECEIVERS = 250
 MOST_SKIPPED = 20
 OTHERS = Receiver("(others)", None)
 TOO_LONG = "longer than 2 MiB"
-_SPARSE = 256
+_SPARSE_BYTES = 8_192
+"""With needles closer than this they are found all at once and not one by one."""
+_CROWDED_BYTES = 300
+"""With needles closer than this on average, searching for longer texts is cheaper than comparing them."""
 _LAG_LETTERS = np.array([chr(code) in "lL" for code in range(256)])
 _F_LETTERS = np.array([chr(code) in "fF" for code in range(256)])
 
@@ -84,7 +86,7 @@ class Scanner:
         self._roster = roster
         self._shapes: dict[bytes, list[Shape]] = {LAG_NEEDLE: [], CLOSED_NEEDLE: []}
         self._lessons = 0
-        self._dense = {LAG_NEEDLE: False, CLOSED_NEEDLE: False}
+        self._hits_before = {LAG_NEEDLE: 0, CLOSED_NEEDLE: 0}
         self._last_line: int | None = None
         self._lines_taken = 0
 
@@ -101,20 +103,32 @@ class Scanner:
             self.counts.lines += block.dropped
         if block.end == block.start:
             return Batch(EMPTY, EMPTY)
-        text = sz.Str(memoryview(block.buffer)[block.start : block.end])
-        done = self._binary_lines(block, text)
-        found = [*self._search(block, text, LAG_NEEDLE, done), *self._search(block, text, CLOSED_NEEDLE, done)]
+        sought = {needle: self._sought(block, needle) for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
+        lines, has_zero = survey(block, list(sought.values()))
+        done = self._binary_lines(block) if has_zero else set()
+        found = [part for one in sought.values() for part in self._search(block, one, done)]
         batch = Batch(self._chunk(found, Kind.LAG, block), self._chunk(found, Kind.CLOSED, block))
-        self.counts.lines += text.count(b"\n")
+        self.counts.lines += lines
         self.counts.lag += len(batch.lag)
         self.counts.closed += len(batch.closed)
         return batch
 
-    def _search(self, block: Block, text: sz.Str, needle: bytes, done: set[int]) -> Iterator[_Found]:
+    def _sought(self, block: Block, needle: bytes) -> Sought:
+        """In a crowded log the whole constant text of the known shapes: searching is the cheapest way to compare."""
+        before, size = self._hits_before[needle], block.end - block.start
+        shapes = _independent(self._shapes[needle]) if before * _CROWDED_BYTES > size else []
+        return Sought(needle, tuple(shape.literal for shape in shapes), is_dense=before * _SPARSE_BYTES > size)
+
+    def _search(self, block: Block, sought: Sought, done: set[int]) -> Iterator[_Found]:
         """Every line with the needle in it: by shape if it has one, else read by itself, which may teach a shape."""
-        left = yield from self._whole(block, text, needle)
+        needle = sought.needle
+        left = yield from self._whole(block, sought)
         if left is None:
-            left = self._hits(text, needle) + block.start
+            if sought.texts:
+                sought = Sought(needle, is_dense=True)
+                survey(block, [sought])
+            (left,) = sought.found()
+            self._hits_before[needle] = len(left)
             for known in self._shapes[needle]:
                 left = yield from self._matched(known, block, left)
         left = np.concatenate([_speaking(left, block.buffer, needle), _journal_hits(block, needle)])
@@ -133,39 +147,17 @@ class Scanner:
                 if (shape := self._lesson(raw, line)) is not None:
                     left = yield from self._matched(shape, block, left)
 
-    def _whole(self, block: Block, text: sz.Str, needle: bytes) -> Generator[_Found, None, Int64s | None]:
-        """In a dense log: search the whole constant text of the known shapes, and check that it finds every needle.
-
-        What the search compared need not be compared again, and searching is the cheapest way to compare.
-        """
-        if not self._dense[needle]:
+    def _whole(self, block: Block, sought: Sought) -> Generator[_Found, None, Int64s | None]:
+        """The lines of the shapes whose texts were sought, if these hold every needle; None if they do not."""
+        places = sought.found()
+        if not sought.texts or sum(len(part) for part in places) != sought.count:
             return None
-        shapes = _independent(self._shapes[needle])
-        places, missing = [], text.count(needle)
-        while shapes and missing > 0:
-            shape = shapes.pop(0)
-            hits = _all_hits(text, shape.literal)
-            missing -= len(hits)
-            places.append((shape, hits + (block.start + len(shape.literal) - shape.gap)))
-        if missing or not places:
-            return None
+        self._hits_before[sought.needle] = sought.count
         left = []
-        for shape, hits in places:
+        for shape, place in zip(_independent(self._shapes[sought.needle]), places, strict=True):
+            hits = place + (len(shape.literal) - shape.gap)
             left.append((yield from self._matched(shape, block, hits, whole=True)))
         return np.sort(np.concatenate(left))
-
-    def _hits(self, text: sz.Str, needle: bytes) -> Int64s:
-        """Where the needle begins: one by one while it is rare, else all at once from the pieces between."""
-        hits: list[int] = []
-        place = -1 if self._dense[needle] else text.find(needle)
-        while place >= 0 and len(hits) <= _SPARSE:
-            hits.append(place)
-            place = text.find(needle, place + len(needle))
-        if not self._dense[needle] and len(hits) <= _SPARSE:
-            return np.array(hits, np.int64)
-        every = _all_hits(text, needle)
-        self._dense[needle] = len(every) > _SPARSE
-        return every
 
     def _matched(
         self, shape: Shape, block: Block, hits: Int64s, *, whole: bool = False
@@ -234,10 +226,8 @@ class Scanner:
         breaks: NDArray[np.bool_] = np.diff(line, prepend=before) > 1
         return breaks
 
-    def _binary_lines(self, block: Block, text: sz.Str) -> set[int]:
+    def _binary_lines(self, block: Block) -> set[int]:
         """The starts of lines with a zero byte in them, counted as skipped."""
-        if text.find(b"\0") < 0:
-            return set()
         feeds = _line_feeds(block)
         zeros = np.flatnonzero(np.frombuffer(block.buffer, np.uint8)[block.start : block.end] == 0) + block.start
         lines = np.unique(feeds.searchsorted(zeros))
@@ -279,16 +269,6 @@ def _speaking(hits: Int64s, buffer: bytearray, needle: bytes) -> Int64s:
     letters = np.frombuffer(buffer, np.uint8)
     speaking: Int64s = hits[_LAG_LETTERS[letters[hits - 1]] & ~_F_LETTERS[letters[hits - 2]]]
     return speaking
-
-
-def _all_hits(text: sz.Str, needle: bytes) -> Int64s:
-    """Where the needle begins, from the lengths of the pieces between."""
-    pieces = text.split(needle)
-    width = np.uint64 if pieces.offsets_are_large else np.uint32
-    raw = (ctypes.c_char * pieces.offsets_nbytes).from_address(pieces.offsets_address)
-    hits = np.frombuffer(raw, width)[1 : len(pieces)].astype(np.int64)
-    hits += len(needle) * np.arange(len(hits))
-    return hits
 
 
 def _independent(shapes: list[Shape]) -> list[Shape]:

@@ -31,22 +31,19 @@ Read = Callable[[bytes], Line]
 _RUN = re.compile(rb"[0-9]+")
 _ISO = re.compile(ISO.pattern.encode(), re.ASCII)
 _UPTIME = re.compile(UPTIME.pattern.encode(), re.ASCII)
-_CARRY = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """Bytes to expect in a window of whole words: constant bytes exactly, wild ones as any digit.
 
-    Of a wild byte the high half must be 3, and again after adding 6: so it is one of 0-9 and not one of `:;<=>?`.
+    A byte XOR what is expected (0x30 for a digit) must be 0, or at most 9: `lift` adds what brings a larger one to
+    0x80. Bytes that reach 0x80 by themselves carry into their neighbours, but then the window is wrong anyway.
     """
 
     expect: Words
-    mask: Words
-    wild: slice
-    digit_expect: Words
-    digit_mask: Words
-    carry: Words
+    lift: Words
+    flags: Words
 
     @property
     def width(self) -> int:
@@ -99,8 +96,8 @@ def learn(raw: bytes, line: Line, read: Read) -> Shape | None:
     if count is None:
         return None
     clocks = [found for found in _stamps(raw) if found.span() != count and _is_clock(raw, line, found, read)]
-    if len(clocks) != (line.clock is not Clock.NONE):
-        return None
+    if len(clocks) != (line.clock is not Clock.NONE) or (line.clock is not Clock.WALL and _ISO.search(raw)):
+        return None  # a date that does not exist here may exist in the next line
     clock = clocks[0] if clocks else None
     wild = _wild(raw, line, read, taken=[count] + [found.span() for found in clocks])
     if wild is None or (clock is not None and clock.end() > count[0]):
@@ -177,16 +174,10 @@ def _pattern(text: bytes, wild: set[int], *, at_end: bool) -> Pattern:
     lead, trail = (pad, 0) if at_end else (0, pad)
     padded = bytes(lead) + text + bytes(trail)
     kinds = [0] * lead + [2 if place in wild else 1 for place in range(len(text))] + [0] * trail
-    used = [place // 8 for place, kind in enumerate(kinds) if kind == 2]
-    part = slice(used[0], used[-1] + 1) if used else slice(0, 0)
-    digit = _words([0xF0 if kind == 2 else 0 for kind in kinds])[part]
     return Pattern(
         expect=_words([(0, byte, 0x30)[kind] for byte, kind in zip(padded, kinds, strict=True)]),
-        mask=_words([(0, 0xFF, 0xF0)[kind] for kind in kinds]),
-        wild=part,
-        digit_expect=_words([0x30 if kind == 2 else 0 for kind in kinds])[part],
-        digit_mask=digit,
-        carry=_words([_CARRY if kind == 2 else 0 for kind in kinds])[part],
+        lift=_words([(0, 0x7F, 0x76)[kind] for kind in kinds]),
+        flags=_words([(0, 0x80, 0x80)[kind] for kind in kinds]),
     )
 
 
@@ -241,14 +232,11 @@ def _windows(buffer: bytearray, starts: Int64s, width: int) -> Words:
 
 
 def _fits(windows: Words, pattern: Pattern) -> NDArray[np.bool_]:
-    wrong = windows ^ pattern.expect
-    wrong &= pattern.mask
-    if pattern.wild.stop:
-        digits = windows[:, pattern.wild] + pattern.carry
-        digits ^= pattern.digit_expect
-        digits &= pattern.digit_mask
-        wrong[:, pattern.wild] |= digits
-    if not wrong.any():
+    differences = windows ^ pattern.expect
+    wrong = differences + pattern.lift
+    wrong |= differences
+    wrong &= pattern.flags
+    if not wrong.max(initial=0):
         return np.ones(len(windows), np.bool_)
     fits: NDArray[np.bool_] = np.bitwise_or.reduce(wrong, axis=1) == 0
     return fits

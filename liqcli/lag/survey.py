@@ -1,0 +1,80 @@
+"""What stands where in a block: line feeds, zero bytes, needles.
+
+Each is one pass over the bytes; all passes go over a piece while it is in the processor's cache.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import stringzilla as sz  # type: ignore[import-not-found]
+
+from liqcli.lag.model import Int64s
+from liqcli.lag.sources import Block
+
+PIECE = 1 << 19
+_SPARSE = 64
+"""Up to so many needles in a piece are found one by one."""
+
+
+@dataclass(slots=True)
+class Sought:
+    """A needle to find in a block, or to count there while the longer `texts` that hold it are found.
+
+    `places` has one list for the needle, or one for each text: where they begin, piece by piece.
+    """
+
+    needle: bytes
+    texts: tuple[bytes, ...] = ()
+    is_dense: bool = False
+    count: int = 0
+    places: list[list[Int64s]] = field(default_factory=list)
+
+    def found(self) -> list[Int64s]:
+        """The places in order: of the needle, or of each text."""
+        return [np.concatenate(parts) for parts in self.places]
+
+    def look(self, view: memoryview, begin: int, start: int, end: int) -> None:
+        """Search one piece; what ends in it may begin before it, but not before `begin`."""
+        self.places = self.places or [[] for _ in self.texts or (self.needle,)]
+        if self.texts:
+            self.count += int(sz.Str(view[max(begin, start - len(self.needle) + 1) : end]).count(self.needle))
+        for text, parts in zip(self.texts or (self.needle,), self.places, strict=True):
+            first = max(begin, start - len(text) + 1)
+            piece = sz.Str(view[first:end])
+            parts.append((_all(piece, text) if self.is_dense else _few(piece, text)) + first)
+
+
+def survey(block: Block, sought: Sequence[Sought]) -> tuple[int, bool]:
+    """Search a block; how many lines it has, and whether there is a zero byte in it."""
+    lines, has_zero, view = 0, False, memoryview(block.buffer)
+    for start in range(block.start, block.end, PIECE):
+        end = min(start + PIECE, block.end)
+        piece = sz.Str(view[start:end])
+        lines += int(piece.count(b"\n"))
+        has_zero = has_zero or piece.find(b"\0") >= 0
+        for one in sought:
+            one.look(view, block.start, start, end)
+    return lines, has_zero
+
+
+def _few(piece: sz.Str, text: bytes) -> Int64s:
+    places: list[int] = []
+    place = piece.find(text)
+    while place >= 0:
+        if len(places) == _SPARSE:
+            return _all(piece, text)
+        places.append(place)
+        place = piece.find(text, place + len(text))
+    return np.array(places, np.int64)
+
+
+def _all(piece: sz.Str, text: bytes) -> Int64s:
+    """Where the text begins, from the lengths of the parts between."""
+    parts = piece.split(text)
+    width = np.uint64 if parts.offsets_are_large else np.uint32
+    raw = (ctypes.c_char * parts.offsets_nbytes).from_address(parts.offsets_address)
+    places = np.frombuffer(raw, width)[1 : len(parts)].astype(np.int64)
+    places += len(text) * np.arange(len(places))
+    return places
