@@ -130,7 +130,9 @@ class Mirror:
 
     def _put(self, borrowers: Iterable[Address]) -> None:
         for borrower in borrowers:
-            if self.book.why_unknown(borrower) is None:
-                self.columns.put(self.book.position(borrower))
-            else:
+            try:
+                position = self.book.position(borrower)
+            except Unknown:
                 self.columns.drop(borrower)
+            else:
+                self.columns.put(position)
