@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from liqcli.model import Address, Reading
 from liqcli.store.connection import Client, answering
 from liqcli.store.entries import pack_address, pack_wide, unpack_wide
-from liqcli.store.shard import milliseconds
+from liqcli.store.shard import clock_beside, milliseconds
 
 BATCH = 2000
 _HEAD = struct.Struct("<dQQ")
@@ -30,6 +30,7 @@ class HealthCache:
         self.misses = 0
         self._redis = redis
         self._key = f"{{{namespace}:cache}}:readings".encode()
+        self._clock = clock_beside(redis, f"{{{namespace}:cache}}:clock")
         self._store = redis.register_script((files("liqcli.store") / "lua" / "cache.lua").read_text())
         self._expires_fields = True
 
@@ -58,7 +59,7 @@ class HealthCache:
     async def _get(self, borrowers: Sequence[Address]) -> dict[Address, Reading]:
         async with answering(self._redis):
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.execute_command("TIME")
+            pipeline.execute_command(*self._clock)
             pipeline.execute_command("HMGET", self._key, *map(pack_address, borrowers))
             clock, values = await pipeline.execute()
         now_ms = milliseconds(clock)

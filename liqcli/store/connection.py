@@ -3,11 +3,12 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -16,6 +17,7 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
 )
@@ -29,41 +31,34 @@ from redis.exceptions import (
 from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable, WrongTarget
 
 Client: TypeAlias = Redis | RedisCluster
+_Opened = TypeVar("_Opened", Redis, RedisCluster)
 CONNECTIONS = 16
+CLUSTER_CONNECTIONS = 64
+"""A node; the cluster client refuses the next one instead of waiting."""
 _HINT = "start one (apt install redis-server), give another with --redis URL, or leave --redis out for the embedded one"
+_CLUSTER_HINT = "see `CLUSTER NODES` of a node that is up"
 
 # With RESP3 the greeting itself is refused, in other words than a command would be.
 _PASSWORD_WORDS = ("NOAUTH", "WRONGPASS", "already authenticated", "invalid username-password")
 
 
-async def open_redis(url: str, *, timeout_s: float) -> Redis:
+async def open_redis(url: str, *, timeout_s: float) -> Client:
     """Connect and check that it answers; `timeout_s` bounds each command, and none is sent twice.
 
-    Takes redis://, rediss:// (certificate and host name verified) and unix:// URLs. Raises Unreachable when nothing
-    answers, SecretError when the password is refused.
+    Takes redis://, rediss:// (certificate and host name verified) and unix:// URLs. A node of a cluster opens the whole
+    cluster; several, as in redis://a:7000,b:7000, may be named so that one of them may be away. Raises Unreachable when
+    nothing answers, SecretError when the password is refused.
     """
-    try:
-        # Without a Retry of our own the client tries ten times: a 0.5 s deadline becomes 9 s.
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=timeout_s,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError as err:
-        raise ConfigError(
-            f"{masked(url)} is not a Redis URL: {err}", hint="redis://, rediss:// or unix:///path"
-        ) from err
-    client = Redis.from_pool(pool)
-    try:
-        async with answering(client):
-            await client.time()
-    except LiqError:
-        await client.aclose()
-        raise
-    return client
+    if "," in urlsplit(url).netloc:
+        return await _answered(_cluster(url, timeout_s=timeout_s))
+    client = _single(url, timeout_s=timeout_s)
+    await _answered(client)
+    async with answering(client):
+        mode = await client.info("cluster")
+    if not mode.get("cluster_enabled"):
+        return client
+    await client.aclose()
+    return await _answered(_cluster(url, timeout_s=timeout_s))
 
 
 @asynccontextmanager
@@ -71,6 +66,8 @@ async def answering(client: Client) -> AsyncIterator[None]:
     """Turn what Redis or the way to it complains about into a LiqError that names the server, never its password."""
     try:
         yield
+    except RedisClusterException as err:  # not among the RedisErrors: no node that could answer
+        raise Unreachable(f"Redis is not answering at {place_of(client)} ({err})", hint=_CLUSTER_HINT) from err
     except RedisError as err:
         raise _explain(err, place_of(client)) from err
 
@@ -85,13 +82,76 @@ def masked(url: str) -> str:
 def place_of(client: Client) -> str:
     """Where a client connects to, as a URL without password."""
     if isinstance(client, RedisCluster):
-        node = client.get_default_node()
-        return f"redis://{node.host}:{node.port} (cluster)"
+        nodes = sorted(node.name for node in client.nodes_manager.startup_nodes.values())
+        return f"redis://{','.join(nodes)} (cluster)"
     facts: dict[str, Any] = client.connection_pool.connection_kwargs
     if "path" in facts:
         return f"unix://{facts['path']}"
     scheme = "rediss" if "ssl" in client.connection_pool.connection_class.__name__.lower() else "redis"
     return f"{scheme}://{facts['host']}:{facts.get('port', 6379)}/{facts.get('db') or 0}"
+
+
+def _single(url: str, *, timeout_s: float) -> Redis:
+    try:
+        # Without a Retry of our own the client tries ten times: a 0.5 s deadline becomes 9 s.
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=timeout_s,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as err:
+        raise _no_url(url, err) from err
+    return Redis.from_pool(pool)
+
+
+class _Cluster(RedisCluster):
+    async def aclose(self) -> None:
+        # After a node failed the client counts as not yet initialized, and would leave its connections open.
+        self._initialize = False
+        await super().aclose()
+
+
+def _cluster(url: str, *, timeout_s: float) -> RedisCluster:
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    try:
+        first, *others = [
+            _connection_of(parts._replace(netloc=f"{login}{at}{host}").geturl()) for host in hosts.split(",")
+        ]
+    except ValueError as err:
+        raise _no_url(url, err) from err
+    return _Cluster(
+        startup_nodes=[ClusterNode(node["host"], node.get("port", 6379)) for node in (first, *others)],
+        username=first.get("username"),
+        password=first.get("password"),
+        ssl=first.get("connection_class") is SSLConnection,
+        max_connections=CLUSTER_CONNECTIONS,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        require_full_coverage=False,
+    )
+
+
+def _connection_of(url: str) -> dict[str, Any]:
+    return {"host": "localhost", **parse_url(url)}
+
+
+async def _answered(client: _Opened) -> _Opened:
+    try:
+        async with answering(client):
+            await client.time()
+    except LiqError:
+        await client.aclose()
+        raise
+    return client
+
+
+def _no_url(url: str, err: ValueError) -> ConfigError:
+    return ConfigError(f"{masked(url)} is not a Redis URL: {err}", hint="redis://, rediss:// or unix:///path")
 
 
 def _explain(err: RedisError, place: str) -> LiqError:

@@ -68,7 +68,7 @@ async def ask_figures(shard: Shard) -> ShardFigures:
     """Read one shard's figures: two round trips, bounded by constants."""
     keys = shard.keys
     clock, meta, wait0, wait1, *counts = await shard.ask(
-        ("TIME",),
+        shard.clock,
         ("HGETALL", keys["meta"]),
         ("HGETALL", keys["wait0"]),
         ("HGETALL", keys["wait1"]),
@@ -114,7 +114,7 @@ async def _oldest(shard: Shard) -> dict[Tier, float | None]:
         *(("ZRANGEBYSCORE", ready, *band(tier), "WITHSCORES", "LIMIT", 0, HEADS) for tier in Tier),
     )
     members = [member for head in heads for member, _ in head]
-    clock, *values = await shard.ask(("TIME",), *((("HMGET", info, *members),) if members else ()))
+    clock, *values = await shard.ask(shard.clock, *((("HMGET", info, *members),) if members else ()))
     stored = dict(zip(members, values[0], strict=True)) if members else {}
     now_ms = milliseconds(clock)
     return {tier: _age_s(now_ms, head, stored) for tier, head in zip(Tier, heads, strict=True)}

@@ -21,6 +21,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from redis.asyncio.cluster import RedisCluster
+
+from liqcli.errors import Unreachable
 from liqcli.model import Address, Tier
 from liqcli.store.connection import Client
 from liqcli.store.entries import (
@@ -52,6 +55,8 @@ BATCH = 2000
 PUSH_BATCH = 1000
 IN_FLIGHT = 4
 """Pushes under way at once: we pack the next while the server works on the last."""
+CLUSTER_SHARDS = 8
+"""The same for every process, since it says where a borrower is; names that end in 0 to 7 spread over all slots."""
 PAGE = 500
 PEEK_LIMIT = 1000
 STARVING_S = 60.0
@@ -69,9 +74,10 @@ class BorrowerQueue:
     """A market's queue; safe to use from any number of tasks, processes and machines at once."""
 
     def __init__(
-        self, redis: Client, *, namespace: str, shards: int = 1, lease_s: float = 30.0, max_tries: int = 5
+        self, redis: Client, *, namespace: str, shards: int | None = None, lease_s: float = 30.0, max_tries: int = 5
     ) -> None:
-        self._shards = [Shard(redis, f"{namespace}:s{number}") for number in range(shards)]
+        count = shards or (CLUSTER_SHARDS if isinstance(redis, RedisCluster) else 1)
+        self._shards = [Shard(redis, f"{namespace}:s{number}") for number in range(count)]
         self._lease_ms = round(lease_s * 1000)
         self._max_tries = max_tries
         self._turn = 0
@@ -97,7 +103,7 @@ class BorrowerQueue:
         shards = self._shards[turn:] + self._shards[:turn]
         if len(shards) == 1 or at_most is Tier.CRITICAL:
             return await self._claim_from(shards, count, take=at_most, at_most=at_most)
-        urgent = await self._claim_from(shards, count - count // 8, take=Tier.CRITICAL, at_most=at_most)
+        urgent = await self._claim_from(shards, count, take=Tier.CRITICAL, at_most=at_most)
         return urgent + await self._claim_from(shards, count - len(urgent), take=at_most, at_most=at_most)
 
     async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
@@ -203,12 +209,17 @@ class BorrowerQueue:
         """Those down to tier `take`, and starving ones down to `at_most`."""
         # What others wrote into our set may have any rank: only a claim of everything meets and clears it.
         ceiling = "+inf" if take is Tier.SAFE else str(band(take)[1])
-        lowest = list(Tier).index(at_most)
+        lowest, starving_ms = list(Tier).index(at_most), round(STARVING_S * 1000)
         claims: list[Claim] = []
         for shard in shards:
             while len(claims) < count:
                 wanted = min(count - len(claims), BATCH)
-                reply = await shard.run("claim", (wanted, self._lease_ms, ceiling, round(STARVING_S * 1000), lowest))
+                try:
+                    reply = await shard.run("claim", (wanted, self._lease_ms, ceiling, starving_ms, lowest))
+                except Unreachable:
+                    if claims:
+                        return claims  # these are leased to us: work, not an error
+                    raise
                 claims += map(unpack_claim, reply[1::2], reply[2::2])
                 if len(reply) // 2 < wanted:
                     break

@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from redis.asyncio.cluster import RedisCluster
+
 from liqcli.store.connection import Client, answering
 from liqcli.store.entries import QueueItem, State, is_ours, unpack_item
 
@@ -27,6 +29,7 @@ class Shard:
 
     def __init__(self, redis: Client, tag: str) -> None:
         self.redis = redis
+        self.clock = clock_beside(redis, f"{{{tag}}}:clock")
         self.keys = {name: f"{{{tag}}}:{name}".encode() for name in (*_PLACES.values(), *_SIDE_KEYS)}
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
 
@@ -54,7 +57,7 @@ class Shard:
         if not members:
             return []
         clock, values, failures, ranks = await self.ask(
-            ("TIME",),
+            self.clock,
             ("HMGET", self.keys["info"], *members),
             ("HMGET", self.keys["reason"], *members),
             ("ZMSCORE", self.keys["ready"], *members),
@@ -69,6 +72,11 @@ class Shard:
 
 
 _SIDE_KEYS = ("info", "dirty", "reason", "meta", "wait0", "wait1")
+
+
+def clock_beside(redis: Client, key: str) -> tuple[str | int, ...]:
+    """The command that asks the server that holds a key for its time: in a cluster each node has its own."""
+    return ("EVAL", "return redis.call('TIME')", 1, key) if isinstance(redis, RedisCluster) else ("TIME",)
 
 
 def milliseconds(clock: list[Any]) -> float:
