@@ -1,5 +1,6 @@
 """A key, its policy and its journal on the sandbox's chain, as the tests build them."""
 
+from functools import cache
 from pathlib import Path
 
 from liqcli.bot.execute import Executor, loss_of
@@ -11,6 +12,16 @@ from liqcli.wallet.policy import Policy, Signer
 from liqcli.wallet.sender import Pace, Sender
 
 FAST = Pace(poll_first_s=0.005, poll_most_s=0.05, resend_s=0.1, resends=1, replacements=2, foreign_after=3)
+
+
+def key_of(world) -> Key:
+    """The sandbox's throw-away key, derived once."""
+    return _key(world.facts.liquidator_key)
+
+
+@cache
+def _key(secret) -> Key:
+    return Key(secret)
 
 
 def policy_on(pool, directory, **limits) -> Policy:
@@ -30,7 +41,7 @@ def policy_on(pool, directory, **limits) -> Policy:
 
 def sender_on(rpc, world, directory, *, journal=None, pace=FAST, limits=None, **options) -> Sender:
     """A sender with the sandbox's key; its journal lies in the directory."""
-    signer = Signer(Key(world.facts.liquidator_key), policy_on(world.facts.pool, directory, **(limits or {})))
+    signer = Signer(key_of(world), policy_on(world.facts.pool, directory, **(limits or {})))
     journal = journal or Journal(Path(directory) / "journal")
     return Sender(rpc, signer, journal, loss_of=loss_of, pace=pace, **options)
 
