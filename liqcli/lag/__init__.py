@@ -4,4 +4,4 @@ import os
 
 # No part of this does linear algebra, but numpy's BLAS would start its threads: 30 ms of every run, and a process
 # that has threads should not fork.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.putenv("OPENBLAS_NUM_THREADS", "1")

@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from liqcli.errors import LiqError
-from liqcli.lag.incidents import INCIDENT_GAP_US, Tally, statistics_of
+from liqcli.lag.blocks import BLOCK
+from liqcli.lag.incidents import INCIDENT_GAP_US, statistics_of
 from liqcli.lag.model import DEFAULT_CAPACITY, InputSummary, Int64s, Statistics
 from liqcli.lag.parse import LagReading, parse_lag
 from liqcli.lag.scan import receiver_code
-from liqcli.lag.sources import BLOCK, Source, opened
+from liqcli.lag.sources import Source, opened
+from liqcli.lag.tally import Tally
 
 FORK_LEAST = 48 << 20
 """Bytes per process below which another process costs more than it saves."""

@@ -9,12 +9,13 @@ import numpy as np
 
 from liqcli.errors import UsageError
 from liqcli.lag.account import Account, check, summary_of
+from liqcli.lag.blocks import Block, read_blocks
 from liqcli.lag.chunks import Batch, slice_chunk
 from liqcli.lag.clock import moment_us
 from liqcli.lag.model import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
-from liqcli.lag.sources import Block, Source, find_sources, opened, read_blocks
+from liqcli.lag.sources import Source, find_sources, opened
 from liqcli.lag.spans import Span, span_of
 
 FORMATS = ("full", "compact", "pretty", "json", "uptime", "plain")

@@ -9,12 +9,12 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from liqcli.lag.blocks import LINE_FEED, Block
 from liqcli.lag.chunks import EMPTY, Batch
 from liqcli.lag.formats import Line
 from liqcli.lag.message import Finding, Kind
 from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped
 from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
-from liqcli.lag.sources import LINE_FEED, Block
 from liqcli.lag.survey import Sought, survey
 from liqcli.lag.wrappers import BINARY, read_line
 

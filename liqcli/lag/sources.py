@@ -1,34 +1,22 @@
-"""Where log bytes come from: files checked and opened, compression undone, text brought to UTF-8, cut into blocks.
-
-Whatever comes in, at most one block is held: a longer line is dropped and counted.
-"""
+"""Where log bytes come from: files are found, checked and opened, compression and encoding recognised."""
 
 import codecs
 import glob
 import io
 import os
 import stat
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Self
 
 from liqcli.errors import InputError
+from liqcli.lag.unpack import Expanded, Recoded
 
 STDIN = "-"
 STDIN_FILENO = 0
-BLOCK = 2 << 20
-"""Bytes read at a time, and the longest line."""
 HEAD = 1 << 16
-LINE_FEED = 10
-MOST_EXPANSION = 500
-"""A log of lag lines shrinks 20 to 60 times; beyond this a compressed file is taken for a bomb."""
-EXPANSION_FREE = 1 << 28
-_ZSTD_STEP = 512
-"""Packed bytes at a time: the worst of them become 16 MiB."""
-
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 OTHER_MAGIC = {
@@ -38,13 +26,6 @@ OTHER_MAGIC = {
     b"\x04\x22\x4d\x18": "lz4",
     b"\x7fELF": "a program",
 }
-
-
-class Stream(Protocol):
-    """The part of a binary file that the block reader needs."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer from the start; 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +139,11 @@ def _recognise(source: Source, file: io.BufferedReader) -> Opened:
             raise InputError(f"{source.name} is {kind}, not a log", hint="unpack it: ... | liq diagnose lag -")
     stream = file
     if compression is not None:
-        stream = io.BufferedReader(_Expanded(source.name, file, compression), HEAD)
+        stream = io.BufferedReader(Expanded(source.name, file, compression), HEAD)
         head = stream.peek(HEAD)
     encoding = _encoding(head)
     if encoding != "utf-8":
-        stream = io.BufferedReader(_Recoded(stream, encoding), HEAD)
+        stream = io.BufferedReader(Recoded(stream, encoding), HEAD)
     return Opened(stream, file, compression, encoding)
 
 
@@ -182,158 +163,3 @@ def _encoding(head: bytes) -> str:
     if len(sample) >= 16 and sample[::2].count(0) > len(sample) * 0.4 and sample[1::2].count(0) == 0:
         return "utf-16-be"
     return "utf-8"
-
-
-class _Expanded(io.RawIOBase):
-    """A decompressed stream that stops at bombs and names damage."""
-
-    def __init__(self, name: str, file: io.BufferedReader, compression: str) -> None:
-        self.name = name
-        self.file = file
-        self.expanded = 0
-        self.stream = _decompressor(file, compression)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        try:
-            data = self.stream.read(len(buffer))
-        except Exception as error:
-            if not isinstance(error, _damage_errors()):
-                raise
-            where = f"after {self.expanded:,} bytes of text"
-            raise InputError(f"{self.name} is damaged {where}: {error}", hint="unpack what is left by hand") from error
-        self.expanded += len(data)
-        self._stop_bomb()
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _stop_bomb(self) -> None:
-        if self.expanded > EXPANSION_FREE and self.expanded > MOST_EXPANSION * max(self.file.tell(), 1):
-            raise InputError(
-                f"{self.name} grows more than {MOST_EXPANSION}-fold when unpacked: no log does",
-                hint="if it is one, unpack it first and pipe it: ... | liq diagnose lag -",
-            )
-
-
-class _Zstd:
-    """Frames one after the other; unlike the library's own reader it tells a frame that is cut off."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        import zstandard
-
-        self.file = file
-        self.begin = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj
-        self.frame = self.begin()
-        self.ready = memoryview(b"")
-        self.is_inside = False
-
-    def read(self, size: int) -> memoryview:
-        """At most `size` bytes; empty at the end."""
-        while not self.ready:
-            packed = self.file.read(_ZSTD_STEP)
-            if not packed:
-                if self.is_inside:
-                    raise EOFError("its last frame is cut off")
-                break
-            self.ready = memoryview(self._expand(packed))
-        part, self.ready = self.ready[:size], self.ready[size:]
-        return part
-
-    def _expand(self, packed: bytes) -> bytes:
-        parts = []
-        while packed:
-            parts.append(self.frame.decompress(packed))
-            self.is_inside = not self.frame.eof
-            packed = self.frame.unused_data
-            if self.frame.eof:
-                self.frame = self.begin()
-        return b"".join(parts)
-
-
-class _Recoded(io.RawIOBase):
-    """A UTF-16 stream as UTF-8; broken pairs become U+FFFD."""
-
-    def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
-        self.stream = stream
-        self.decoder = codecs.getincrementaldecoder(encoding)("replace")
-        self.ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        while not self.ready:
-            data = self.stream.read1(HEAD)
-            self.ready = self.decoder.decode(data, final=not data).encode("utf-8", "replace")
-            if not data:
-                break
-        part, self.ready = self.ready[: len(buffer)], self.ready[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part)
-
-
-def _decompressor(file: io.BufferedReader, compression: str) -> Any:
-    if compression == "gzip":
-        from isal import igzip
-
-        return igzip.IGzipFile(  # type: ignore[no-untyped-call]
-            fileobj=file, mode="rb"
-        )
-    return _Zstd(file)
-
-
-def _damage_errors() -> tuple[Any, ...]:
-    import zlib
-
-    import zstandard
-    from isal import isal_zlib
-
-    return (EOFError, OSError, zlib.error, isal_zlib.error, zstandard.ZstdError)
-
-
-@dataclass(slots=True)
-class Block:
-    """Whole lines in `buffer[start:end]`, each ending in a line feed; the byte before `start` is one too.
-
-    `dropped` counts lines before these that were longer than a block; the buffer is reused for the next block.
-    """
-
-    buffer: bytearray
-    start: int
-    end: int
-    dropped: int
-    unfinished: bool
-
-
-def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Iterator[Block]:
-    """Cut a stream into blocks of whole lines in one reused buffer, reading at most `limit` bytes."""
-    buffer = bytearray(margin + BLOCK + margin)
-    view = memoryview(buffer)
-    buffer[margin - 1] = LINE_FEED
-    filled, dropping, dropped, left = margin, False, 0, sys.maxsize if limit is None else limit
-    while count := stream.readinto(view[filled : min(margin + BLOCK, filled + left)]):
-        left -= count
-        end = buffer.rfind(b"\n", filled, filled + count) + 1
-        start, filled = margin, filled + count
-        if dropping and end:
-            start = buffer.find(b"\n", margin, end) + 1
-            dropped, dropping = dropped + 1, False
-        if end > start:
-            yield Block(buffer, start, end, dropped, unfinished=False)
-            dropped = 0
-        if end:
-            buffer[margin : margin + filled - end] = buffer[end:filled]
-            filled = margin + filled - end
-        elif dropping or filled == margin + BLOCK:
-            dropping, filled = True, margin
-    yield _last_block(buffer, margin, filled, dropped, dropping=dropping)
-
-
-def _last_block(buffer: bytearray, margin: int, filled: int, dropped: int, *, dropping: bool) -> Block:
-    """What stands after the last line feed is a line too, if it is anything."""
-    if dropping or filled == margin:
-        return Block(buffer, margin, margin, dropped + dropping, unfinished=dropping)
-    buffer[filled] = LINE_FEED
-    return Block(buffer, margin, filled + 1, dropped, unfinished=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import stringzilla as sz  # type: ignore[import-not-found]
 
+from liqcli.lag.blocks import Block
 from liqcli.lag.model import Int64s
-from liqcli.lag.sources import Block
 
 PIECE = 1 << 19
 _SPARSE = 64

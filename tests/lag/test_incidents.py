@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from liqcli.lag.chunks import Batch, slice_chunk
 from liqcli.lag.contract import iso, statistics_fields
-from liqcli.lag.incidents import Tally, aggregate, aggregate_columns, find_incidents, slots_of, statistics_of
+from liqcli.lag.incidents import aggregate, aggregate_columns, find_incidents, slots_of, statistics_of
 from liqcli.lag.measure import measure_lag
 from liqcli.lag.model import NO_TIME, Cause, Channel, Clock, LagChunk, Receiver
 from liqcli.lag.runs import MOST_RUNS
+from liqcli.lag.tally import Tally
 from tests.lag.logs import FORMS, START, facts, full, text
 from tests.lag.samples import SAMPLES
 
