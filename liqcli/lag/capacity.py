@@ -135,7 +135,7 @@ def capacity_rows(finding: Finding, incidents: Iterable[Incident], recommended: 
     asked = {slots, *(answer(slots, largest) for answer in FOLK_RULES.values()), 10_000, 5_000_000}
     asked |= {recommended} if recommended else set()
     losses = [incident.lost for incident in incidents]
-    return tuple(_row(finding, losses, requested) for requested in sorted(asked) if requested <= LARGEST_SHOWN)
+    return tuple(_row(finding, losses, requested) for requested in sorted(asked) if 0 < requested <= LARGEST_SHOWN)
 
 
 def _row(finding: Finding, losses: list[int], requested: int) -> CapacityRow:

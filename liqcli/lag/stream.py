@@ -13,6 +13,9 @@ from liqcli.lag.model import NO_TIME, Channel, Int64s, Receiver, Runs, Statistic
 from liqcli.lag.phase import is_block_locked
 from liqcli.lag.simulate import Seconds, slots_for
 
+MOST_LOST = 1 << 44
+"""A run is taken to have lost at most this: 17 trillion events."""
+
 CHASE_SECONDS = 100e-6
 """Lines closer than this have nothing but printing between them: no handler ran (the width runs are folded at)."""
 
@@ -117,7 +120,8 @@ def streams(statistics: Statistics, *, capacity: int) -> list[Stream]:
     """One stream per receiver and channel, the one that lost most first."""
     runs, slots = statistics.runs, slots_for(capacity)
     keys = runs.channel.astype(np.int64) << 32 | runs.receiver
-    made = [_stream(statistics, runs, keys == key, slots) for key in np.unique(keys)]
+    telling = runs.lost != 0
+    made = [_stream(statistics, runs, telling & (keys == key), slots) for key in np.unique(keys[telling])]
     return sorted(made, key=lambda stream: -stream.total)
 
 
@@ -133,14 +137,19 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         receiver=statistics.receivers[int(runs.receiver[at[0]])],
         start=(start - begin) / 1e6 if timed else np.empty(0),
         end=(end - begin) / 1e6 if timed else np.empty(0),
-        lost=runs.lost[at],
+        lost=_bounded(runs.lost[at]),
         lines=runs.lines[at],
-        head=runs.head[at],
+        head=_bounded(runs.head[at]),
         slots=slots,
         resolution_s=_resolution(statistics),
         begin_us=begin,
         fold_s=runs.fold_us / 1e6,
     )
+
+
+def _bounded(lost: Int64s) -> Int64s:
+    """Counts that still add up in 64 bits, however absurd the log's numbers; a sum that wrapped is the greatest."""
+    return np.where((lost < 0) | (lost > MOST_LOST), MOST_LOST, lost)
 
 
 def _resolution(statistics: Statistics) -> float:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from liqcli.errors import UsageError
 from liqcli.lag.advise import diagnose
@@ -191,3 +193,30 @@ def test_a_stall_known_to_the_second_is_absorbed_by_its_size():
     said = diagnose(statistics_of(life.lag_at * 1e6, life.lag_n))
     assert said.recommend.capacity == 1_024
     assert (said.recommend.capacity_low, said.recommend.confidence) == (1_024, "medium")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(10**7), 10**7) | st.integers(0, 50),
+            st.integers(0, 20) | st.integers(0, 10**6) | st.integers(0, 2**50),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.sampled_from([1, 128, 512, 10_000]),
+    st.sampled_from([None, 0.001, 3.0, 10**6]),
+)
+def test_any_lines_are_diagnosed_without_a_fault(lines, capacity, handler_ms):
+    """Clocks that step back, equal times, losses of nothing and of astronomic size: a verdict, and sane figures."""
+    at_us = np.cumsum([step for step, _ in lines])
+    said = diagnose(statistics_of(at_us, [n for _, n in lines]), capacity=capacity, handler_ms=handler_ms)
+    assert said.verdict.text
+    assert all(
+        incident.producer_rate_hz is None or incident.producer_rate_hz >= 0 for incident in said.statistics.incidents
+    )
+    if said.recommend.capacity is not None:
+        assert said.recommend.capacity_low <= said.recommend.capacity <= said.recommend.capacity_high
+    if 0 < sum(n for _, n in lines) < 10**7:
+        assert what_if(statistics_of(at_us, [n for _, n in lines]), capacity=4 * capacity).lost_after >= 0
