@@ -17,7 +17,7 @@ from liqcli.book.mirror import Mirror
 from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
 from liqcli.bot.collect import Arrivals, Collector
-from liqcli.bot.decide import Skip, best_liquidation
+from liqcli.bot.decide import Skip, decide
 from liqcli.bot.dispatch import Action, Dispatch
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
 from liqcli.bot.execute import Executor
@@ -27,6 +27,7 @@ from liqcli.bot.risk import score, tier_of
 from liqcli.bot.tally import Tally
 from liqcli.bot.tune import Tuner
 from liqcli.bot.watchlist import Watchlist
+from liqcli.chain.exchange import Exchange
 from liqcli.chain.market import Market
 from liqcli.chain.reserves import Unknown
 from liqcli.config import Settings
@@ -51,7 +52,7 @@ class _Work:
 
 
 class Engine:
-    """A running bot over one market; without an executor it is a dry run."""
+    """A running bot over one market; without an executor it is a dry run, without an exchange it uses its own funds."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Engine:
         cache: HealthCache,
         settings: Settings,
         executor: Executor | None,
+        exchange: Exchange | None = None,
         tell: Tell,
         checkpoint: Path | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Engine:
         self.cache = cache
         self.settings = settings
         self.executor = executor
+        self.exchange = exchange
         self.watchlist = Watchlist()
         self.backlog = Backlog()
         self.tally = Tally()
@@ -283,8 +286,8 @@ class Engine:
         except Unknown as err:
             self._skip(reading, err.reason, str(err))
             return
-        gas_price = await self.market.rpc.gas_price()
-        decision = best_liquidation(snapshot, min_profit_base=self.settings.limits.min_profit_base, gas_price=gas_price)
+        least = self.settings.limits.min_profit_base
+        decision = await decide(snapshot, self.market, self.exchange, min_profit_base=least)
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)
             return

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from liqcli.cli.render import progress
-from liqcli.config import Settings
+from liqcli.config import ExchangeSettings, Settings
 from liqcli.errors import ConfigError, NotRunning
 from liqcli.lock import hold, holder_of
 from liqcli.model import Address
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A chain and a market on it; in a sandbox also its Redis and its throw-away key."""
+    """A chain, a market on it and where to sell; in a sandbox also its Redis and its throw-away key."""
 
     rpc_url: str
     market: str
     provider: Address
     chain_id: int | None
     first_block: int
+    exchange: ExchangeSettings
     redis_url: str | None = None
     sandbox_key: str | None = field(default=None, repr=False)
 
@@ -42,10 +43,10 @@ async def find_target(
     """The chain to talk to; a sandbox started here ends with the stack."""
     up = holder_of(settings.data_dir, "sandbox")
     if sandbox and up is None:
-        return _in_sandbox(await start_sandbox(stack, settings))
+        return _in_sandbox(await start_sandbox(stack, settings), settings)
     if up is not None and (sandbox or settings.rpc.url is None):
         tell(f"attached to the sandbox of pid {up['pid']}")
-        return _in_sandbox(up)
+        return _in_sandbox(up, settings)
     return _on_chain(settings)
 
 
@@ -135,7 +136,7 @@ def now_iso() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _in_sandbox(facts: dict[str, Any]) -> Target:
+def _in_sandbox(facts: dict[str, Any], settings: Settings) -> Target:
     if "provider" not in facts:
         raise NotRunning("the sandbox is still starting", hint="try again in a few seconds")
     return Target(
@@ -146,7 +147,18 @@ def _in_sandbox(facts: dict[str, Any]) -> Target:
         first_block=0,
         redis_url=facts["redis_url"],
         sandbox_key=facts["liquidator_key"],
+        exchange=settings.exchange.model_copy(update=_exchange_in(facts)),
     )
+
+
+def _exchange_in(facts: dict[str, Any]) -> dict[str, Any]:
+    """The sandbox's own contracts, in place of those the settings name."""
+    return {
+        "liquidator": facts["contract"],
+        "routers_v2": (facts["router_v2"],),
+        "routers_v3": (facts["router_v3"],),
+        "quoters_v3": (facts["quoter"],),
+    }
 
 
 def _on_chain(settings: Settings) -> Target:
@@ -158,4 +170,5 @@ def _on_chain(settings: Settings) -> Target:
         provider=settings.pool_addresses_provider.lower(),
         chain_id=settings.chain_id,
         first_block=settings.first_block or 0,
+        exchange=settings.exchange,
     )

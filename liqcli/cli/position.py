@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,16 +59,20 @@ def position(
 async def _read(
     settings: Settings, borrower: Address, changes: Sequence[Change], *, sandbox: bool
 ) -> tuple["View", "View | None"]:
+    from liqcli.bot.decide import decide
+    from liqcli.chain.exchange import open_exchange
     from liqcli.cli import connect
     from liqcli.cli.position_view import view_of, with_prices
 
+    least = settings.limits.min_profit_base
     async with AsyncExitStack() as stack:
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         market = await connect.open_market_at(stack, settings, target)
         snapshot = await market.snapshot(borrower)
         gas_price = await market.rpc.gas_price()
-    least = settings.limits.min_profit_base
-    view = view_of(snapshot, min_profit_base=least, gas_price=gas_price)
+        exchange = await open_exchange(market, target.exchange)
+        best = await decide(snapshot, market, exchange, min_profit_base=least)
+    view = replace(view_of(snapshot, min_profit_base=least, gas_price=gas_price), best=best)
     if not changes:
         return view, None
     prices = new_prices(changes, list(snapshot.tokens.values()), snapshot.reserves)

@@ -22,6 +22,7 @@ from liqcli.model import BASE_UNIT, Tier
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
     from liqcli.bot.execute import Executor
+    from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
     from liqcli.cli.connect import Target
     from liqcli.store.cache import HealthCache
@@ -119,6 +120,7 @@ async def _run(
         engine = await _open_engine(market, queue, cache, settings, target, printer=printer)
         if mode != "dry run":
             key = _key(target, open_key)
+            _require_owner(engine.exchange, key)
             engine.executor = await _open_executor(
                 stack, settings, target, market, printer, key=key, redis_url=redis_url
             )
@@ -159,6 +161,15 @@ def _key(target: "Target", open_key: Callable[[], "Key"]) -> "Key":
     return open_key() if target.sandbox_key is None else Key(target.sandbox_key)
 
 
+def _require_owner(exchange: "Exchange | None", key: "Key") -> None:
+    """Only its owner may call a Liquidator."""
+    if exchange is not None and exchange.owner != key.address:
+        raise ConfigError(
+            f"the Liquidator at {exchange.contract} belongs to {exchange.owner}, not to {key.address}",
+            hint="use its owner's key, or deploy one of your own: liq contract deploy",
+        )
+
+
 async def _open_engine(
     market: "Market",
     queue: "BorrowerQueue",
@@ -172,6 +183,7 @@ async def _open_engine(
     from liqcli.book.mirror import Mirror
     from liqcli.book.opening import checkpoint_path
     from liqcli.bot.engine import Engine
+    from liqcli.chain.exchange import open_exchange
     from liqcli.cli.catching_up import caught_up, saved_at
 
     mirror = Mirror(await caught_up(market, settings, target))
@@ -183,6 +195,7 @@ async def _open_engine(
         cache=cache,
         settings=settings,
         executor=None,
+        exchange=await open_exchange(market, target.exchange),
         tell=printer.note,
         checkpoint=saved_at(checkpoint_path(settings.data_dir, mirror.book.identity), settings),
     )
@@ -201,7 +214,7 @@ async def _open_executor(
     """What makes a run live, through policy and journal."""
     from liqcli.bot.notes import Note
 
-    own = (market.addresses.pool,)
+    own = (market.addresses.pool, *([target.exchange.liquidator] if target.exchange.liquidator else []))
     return await wallet.open_executor(
         stack,
         settings,

@@ -18,6 +18,7 @@ from liqcli.text import safe
 
 if TYPE_CHECKING:
     from liqcli.book.mirror import Mirror
+    from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
 
 _FOUND = 10
@@ -101,6 +102,7 @@ class Wanted:
 
 async def _scan(settings: Settings, wanted: Wanted, *, sandbox: bool) -> tuple[Answer, dict[str, str]]:
     from liqcli.book.mirror import Mirror
+    from liqcli.chain.exchange import open_exchange
     from liqcli.cli import connect
     from liqcli.cli.catching_up import caught_up
 
@@ -109,11 +111,14 @@ async def _scan(settings: Settings, wanted: Wanted, *, sandbox: bool) -> tuple[A
         market = await connect.open_market_at(stack, settings, target)
         mirror = Mirror(await caught_up(market, settings, target))
         await mirror.open()
-        answer = await _answer(market, mirror, wanted, settings)
+        exchange = await open_exchange(market, target.exchange)
+        answer = await _answer(market, mirror, exchange, wanted, settings)
         return answer, {reserve.asset: reserve.symbol for reserve in market.reserves}
 
 
-async def _answer(market: "Market", mirror: "Mirror", wanted: Wanted, settings: Settings) -> Answer:
+async def _answer(
+    market: "Market", mirror: "Mirror", exchange: "Exchange | None", wanted: Wanted, settings: Settings
+) -> Answer:
     """Whom the book shows in these tiers, and everybody it does not know, confirmed on chain at one block."""
     from liqcli.bot.risk import tier_of
 
@@ -122,9 +127,8 @@ async def _answer(market: "Market", mirror: "Mirror", wanted: Wanted, settings: 
     picked = [reading for reading in picked if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
     riskiest = sorted(picked, key=lambda reading: reading.health_factor)[: wanted.limit]
     confirmed = await market.readings([*(reading.borrower for reading in riskiest), *unknown])
-    gas_price = await market.rpc.gas_price()
     shown = [
-        await _shown(market, reading, tier_of(reading.health_factor, settings.tiers), settings, gas_price)
+        await _shown(market, exchange, reading, tier_of(reading.health_factor, settings.tiers), settings)
         for reading in sorted(confirmed.readings.values(), key=lambda reading: reading.health_factor)
         if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))
     ]
@@ -140,8 +144,10 @@ def _in_tier(mirror: "Mirror", tier: Tier, settings: Settings) -> list[Reading]:
     return [reading for reading in found if reading is not None and reading.health_factor != NO_DEBT]
 
 
-async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Settings, gas_price: int) -> Shown:
-    from liqcli.bot.decide import Skip, best_liquidation
+async def _shown(
+    market: "Market", exchange: "Exchange | None", reading: Reading, tier: Tier, settings: Settings
+) -> Shown:
+    from liqcli.bot.decide import Skip, decide
     from liqcli.chain.reserves import Unknown
 
     if not reading.is_liquidatable:
@@ -150,7 +156,7 @@ async def _shown(market: "Market", reading: Reading, tier: Tier, settings: Setti
         snapshot = await market.snapshot(reading.borrower)
     except Unknown as err:
         return Shown(reading, tier, None, str(err))
-    decision = best_liquidation(snapshot, min_profit_base=settings.limits.min_profit_base, gas_price=gas_price)
+    decision = await decide(snapshot, market, exchange, min_profit_base=settings.limits.min_profit_base)
     if isinstance(decision, Skip):
         return Shown(reading, tier, None, decision.text)
     return Shown(reading, tier, decision, "")
