@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-BLOCK = 2 << 20
+BLOCK = 4 << 20
 """Bytes read at a time, and the longest line."""
 LINE_FEED = 10
 

@@ -24,7 +24,7 @@ MOST_LESSONS = 400
 MOST_RECEIVERS = 250
 MOST_SKIPPED = 20
 OTHERS = Receiver("(others)", None)
-TOO_LONG = "longer than 2 MiB"
+TOO_LONG = "longer than 4 MiB"
 _SPARSE_BYTES = 8_192
 """With needles closer than this they are found all at once and not one by one."""
 _CROWDED_BYTES = 300

@@ -221,7 +221,7 @@ def test_a_line_of_a_gigabyte_is_dropped_in_bounded_memory(log, tmp_path):
         file.seek(1 << 30, os.SEEK_CUR)
         file.write(b"\n" + LOG)
     said, growth = answer_and_growth(log, path)
-    assert said == "{'longer than 2 MiB': 1}"
+    assert said == "{'longer than 4 MiB': 1}"
     assert growth < 64
 
 
