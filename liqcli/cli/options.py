@@ -1,5 +1,6 @@
 """The connection options that commands share, and how they become Settings."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,8 +8,10 @@ import typer
 
 from liqcli.config import Settings, load_settings
 from liqcli.errors import UsageError
-from liqcli.model import Tier
+from liqcli.model import Address, Tier
+from liqcli.text import safe
 
+ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 _PANEL = "Connection"
 _SHORT_TIERS = {"high": Tier.HIGH_RISK, "medium": Tier.MEDIUM_RISK, "low": Tier.LOW_RISK}
 
@@ -52,6 +55,13 @@ def settings_from(
     """Settings from the command line over environment, files and presets."""
     chosen = {"network": network, "market": market, "pool_addresses_provider": provider}
     return load_settings({**chosen, "rpc": {"url": rpc}, "redis": {"url": redis}, **flags}, config_file=config)
+
+
+def address_named(text: str) -> Address:
+    """The address a user wrote, checksummed or not."""
+    if ADDRESS.fullmatch(text) is None:
+        raise UsageError(f'"{safe(text, limit=80)}" is no address', hint="0x and 40 hexadecimal digits")
+    return text.lower()
 
 
 def tier_named(name: str) -> Tier:

@@ -1,25 +1,22 @@
 """`liq queue`: look into the priority queue and mend it; looking takes nothing out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liqcli.cli import options
-from liqcli.cli.render import address, health, print_json, print_table, say
-from liqcli.config import Settings
-from liqcli.model import NO_DEBT, WAD
-from liqcli.text import safe
+from liqcli.cli import options, queue_mend
+from liqcli.cli.queue_mend import with_queue
+from liqcli.cli.queue_output import item_document, print_items, print_stats, stats_document
+from liqcli.cli.render import print_json
+from liqcli.errors import LiqError, UsageError
 
 if TYPE_CHECKING:
-    from liqcli.store.queue import BorrowerQueue, QueueItem, QueueStats
-
-T = TypeVar("T")
+    from liqcli.store.queue import BorrowerQueue, State
 
 app = typer.Typer(help="Look into the priority queue and mend it.", no_args_is_help=True)
+_STATES = ("ready", "leased", "later", "dead")
 
 
 @app.command()
@@ -37,11 +34,11 @@ def stats(
     Example: liq queue stats --json
     """
     settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    found = _with_queue(settings, lambda queue: queue.stats(), sandbox=sandbox)
+    found = asyncio.run(with_queue(settings, lambda queue: queue.stats(), sandbox=sandbox))
     if as_json:
-        print_json(_stats_document(found))
+        print_json(stats_document(found))
     else:
-        _print_stats(found)
+        print_stats(found)
 
 
 @app.command()
@@ -60,93 +57,123 @@ def peek(
     Example: liq queue peek -n 5
     """
     settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    found = _with_queue(settings, lambda queue: queue.peek(count), sandbox=sandbox)
+    found = asyncio.run(with_queue(settings, lambda queue: queue.peek(count), sandbox=sandbox))
     if as_json:
-        print_json({"items": [_item_document(item) for item in found]})
+        print_json({"items": [item_document(item) for item in found]})
     else:
-        _print_items(found)
+        print_items(found)
 
 
-def _with_queue(settings: Settings, ask: Callable[["BorrowerQueue"], Awaitable[T]], *, sandbox: bool) -> T:
-    async def asked() -> T:
-        from liqcli.cli.connect import find_queue, open_store
+@app.command()
+def show(
+    *,
+    borrower: queue_mend.Borrower,
+    as_json: options.Json = False,
+    network: options.Network = None,
+    market: options.MarketName = None,
+    redis: options.RedisUrl = None,
+    config: options.ConfigFile = None,
+    sandbox: options.Sandbox = False,
+) -> None:
+    """One borrower of the queue; exit code 1 when it is not there.
 
-        async with AsyncExitStack() as stack:
-            redis_url, namespace = await find_queue(stack, settings, sandbox=sandbox)
-            queue, _ = await open_store(stack, settings, redis_url, namespace)
-            return await ask(queue)
-
-    return asyncio.run(asked())
-
-
-def _stats_document(found: "QueueStats") -> dict[str, Any]:
-    return {
-        "items": found.items,
-        "leased": found.leased,
-        "dead": found.dead,
-        "later": found.later,
-        "paused": found.paused,
-        "by_tier": {tier.value: asdict(depth) for tier, depth in found.by_tier.items()},
-        "rates": {"in_per_s": found.in_per_s, "out_per_s": found.out_per_s},
-        "wait_ms": asdict(found.wait_ms),
-        "totals": dict(found.totals),
-    }
-
-
-def _item_document(item: "QueueItem") -> dict[str, Any]:
-    return {
-        "borrower": item.borrower,
-        "score": item.score,
-        "tier": item.tier.value,
-        "health_factor": None if item.health_factor is None else str(item.health_factor),
-        "health_factor_float": None if item.health_factor in (None, NO_DEBT) else item.health_factor / WAD,
-        "because": item.because,
-        "age_s": item.age_s,
-        "tries": item.tries,
-        "leased": item.leased,
-    }
+    Example: liq queue show 0x91f0c2a9d5b5ce0b6c7f3f9a8b1de0aa3d3f77aa
+    """
+    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
+    wanted = options.address_named(borrower)
+    item = asyncio.run(with_queue(settings, lambda queue: queue.show(wanted), sandbox=sandbox))
+    if item is None:
+        raise LiqError(f"the queue does not hold {wanted}", hint="it is queued at its next event or sweep")
+    if as_json:
+        print_json({"item": item_document(item)})
+    else:
+        print_items([item])
 
 
-def _print_stats(found: "QueueStats") -> None:
-    rows = [
-        [
-            tier.value,
-            f"{depth.depth:,}",
-            _seconds(depth.oldest_s),
-            *map(_ms, asdict(found.wait_ms_by_tier[tier]).values()),
-        ]
-        for tier, depth in found.by_tier.items()
-    ]
-    print_table(["tier", "depth", "oldest", "wait p50", "p95", "p99"], rows)
-    paused = " · PAUSED: liq queue resume" if found.paused else ""
-    print(
-        f"{found.items:,} items · {found.leased:,} leased · {found.dead:,} dead letters"
-        f" · in {found.in_per_s:.1f}/s, out {found.out_per_s:.1f}/s{paused}"
+@app.command()
+def ls(
+    *,
+    state: Annotated[str, typer.Option(help="ready, leased, later (waits for another try) or dead.")] = "ready",
+    first: Annotated[int, typer.Option(help="How many to pass over, in each shard.", min=0)] = 0,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many, from each shard.", min=1, max=1000)] = 100,
+    as_json: options.Json = False,
+    network: options.Network = None,
+    market: options.MarketName = None,
+    redis: options.RedisUrl = None,
+    config: options.ConfigFile = None,
+    sandbox: options.Sandbox = False,
+) -> None:
+    """A page of the borrowers in one state, the most urgent (or the earliest due) first.
+
+    Example: liq queue ls --state leased -n 20
+    """
+    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
+    if state not in _STATES:
+        raise UsageError(f'unknown state "{state}"', hint=f"states: {', '.join(_STATES)}")
+    found = asyncio.run(
+        with_queue(settings, lambda queue: queue.ls(_state(state), first=first, count=count), sandbox=sandbox)
     )
+    if as_json:
+        print_json({"state": state, "first": first, "items": [item_document(item) for item in found]})
+    else:
+        print_items(found, none=f"none is {state}")
 
 
-def _print_items(items: list["QueueItem"]) -> None:
-    rows = [
-        [
-            address(item.borrower),
-            item.tier.value,
-            health(item.health_factor),
-            f"{item.score:.4f}",
-            safe(item.because),
-            _seconds(item.age_s),
-            str(item.tries),
-            "yes" if item.leased else "",
-        ]
-        for item in items
-    ]
-    print_table(["borrower", "tier", "HF", "score", "because", "age", "tries", "leased"], rows, left=2)
-    if not items:
-        say("the queue is empty")
+@app.command()
+def dead(
+    *,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many.", min=1, max=1000)] = 100,
+    as_json: options.Json = False,
+    network: options.Network = None,
+    market: options.MarketName = None,
+    redis: options.RedisUrl = None,
+    config: options.ConfigFile = None,
+    sandbox: options.Sandbox = False,
+) -> None:
+    """The dead letters with why they failed; a new event wakes each for one more try.
+
+    Example: liq queue dead
+    """
+    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
+    found = asyncio.run(with_queue(settings, lambda queue: queue.dead(count), sandbox=sandbox))
+    if as_json:
+        print_json({"items": [item_document(item) for item in found]})
+    else:
+        print_items(found, none="no dead letters")
 
 
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"
+@app.command()
+def export(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Errors too as JSON; the lines always are.")] = False,  # noqa: ARG001  main reads it
+    network: options.Network = None,
+    market: options.MarketName = None,
+    redis: options.RedisUrl = None,
+    config: options.ConfigFile = None,
+    sandbox: options.Sandbox = False,
+) -> None:
+    """Write every borrower as a line of JSON; one that changes meanwhile may come twice.
+
+    Example: liq queue export > queue.jsonl
+    """
+    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
+    asyncio.run(with_queue(settings, _write_lines, sandbox=sandbox))
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f} ms"
+async def _write_lines(queue: "BorrowerQueue") -> None:
+    async for item in queue.export():
+        print(json.dumps(item_document(item), ensure_ascii=False))
+
+
+def _state(name: str) -> "State":
+    from liqcli.store.queue import State
+
+    return State(name)
+
+
+app.command()(queue_mend.purge)
+app.command()(queue_mend.requeue)
+app.command()(queue_mend.promote)
+app.command()(queue_mend.pause)
+app.command()(queue_mend.resume)
+app.command("import")(queue_mend.import_)

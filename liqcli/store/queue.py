@@ -162,8 +162,11 @@ class BorrowerQueue:
 
     async def purge(self, tier: Tier | None = None) -> int:
         """Drop the borrowers of a tier (of all) that nobody holds, dead letters too; returns how many."""
-        argument = "" if tier is None else str(list(Tier).index(tier))
-        return sum([await _purge(shard, argument) for shard in self._shards])
+        return sum([await _each_free(shard, "drop", tier) for shard in self._shards])
+
+    async def purgeable(self, tier: Tier | None = None) -> int:
+        """How many `purge` would drop now."""
+        return sum([await _each_free(shard, "count", tier) for shard in self._shards])
 
     async def clear(self) -> None:
         """Delete everything of this queue, leases and counters too."""
@@ -254,16 +257,17 @@ async def _push(shard: Shard, entries: Sequence[Entry], *, unique: bool) -> int:
     return int(await shard.run("push", (int(unique), len(entries), pack_entries(entries))))
 
 
-async def _purge(shard: Shard, argument: str) -> int:
+async def _each_free(shard: Shard, deed: str, tier: Tier | None) -> int:
     """Page through what nobody holds; what stays moves the next page on."""
-    dropped = 0
+    argument = "" if tier is None else str(list(Tier).index(tier))
+    meant = 0
     for state in (State.READY, State.LATER, State.DEAD):
         first = 0
         while members := await shard.page(state, first, PAGE):
-            gone = int(await shard.run("mend", ("drop", argument, *members)))
-            first += len(members) - gone
-            dropped += gone
-    return dropped
+            changed = int(await shard.run("mend", (deed, argument, *members)))
+            first += len(members) - (changed if deed == "drop" else 0)
+            meant += changed
+    return meant
 
 
 def _exported(item: QueueItem) -> tuple[bytes | str | float, ...]:

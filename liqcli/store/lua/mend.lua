@@ -1,4 +1,5 @@
--- The operator's hand on borrowers that nobody holds. ARGV: promote | requeue | drop, base or tier ('' = any), member, ...
+-- The operator's hand on borrowers that nobody holds. ARGV: promote | requeue | drop | count, base or tier ('' = any),
+-- member, ...; `count` tells what `drop` would change.
 local deed, argument = ARGV[1], ARGV[2]
 local changed = 0
 
@@ -23,10 +24,10 @@ for i = 3, #ARGV do
   local member = ARGV[i]
   local value = fetch({member})[1]
   local free = value and state_of(value) ~= LEASED
-  if deed == 'drop' then
+  if deed == 'drop' or deed == 'count' then
     local meant = argument == '' or (value and tier_of(value) == tonumber(argument))
     if meant and (free or not value) then
-      forget(member)
+      if deed == 'drop' then forget(member) end
       changed = changed + 1
     end
   elseif free and not (deed == 'requeue' and state_of(value) == READY) then
