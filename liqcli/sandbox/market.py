@@ -79,13 +79,24 @@ async def deploy_market(rpc: Rpc, deployer: Address) -> Deployment:
     for name in LIBRARIES:
         build.libraries[name] = build.create(aave_artifact(name))
     provider, pool, configurator, data_provider = _plan_core(build)
-    tokens, feeds, oracle = _plan_oracle(build, provider)
+    tokens, feeds, oracle = plan_oracle(build, provider, aave_artifact("AaveOracle"))
     _plan_listings(build, provider, pool, configurator, tokens)
+    return await finish(rpc, build, (provider, pool, configurator, oracle, data_provider), tokens, feeds)
+
+
+async def finish(
+    rpc: Rpc,
+    build: Build,
+    core: tuple[Address, Address, Address, Address, Address],
+    tokens: Sequence[Address],
+    feeds: Sequence[Address],
+) -> Deployment:
+    """Send what is planned; `core` are provider, pool, configurator, oracle and data provider, of any release."""
     outcomes = await send_all(rpc, build.transactions)
     await rpc.call("anvil_setCode", AGGREGATOR, own_artifact("Aggregator").deployed_bytecode)
     block = await rpc.call("eth_getBlockByNumber", hex(outcomes[-1].block or 0), HEADER_ONLY)
-    assets = await _read_assets(rpc, pool, tokens, feeds)
-    return Deployment(provider, pool, configurator, oracle, data_provider, deployer, assets, block["hash"])
+    assets = await _read_assets(rpc, core[1], tokens, feeds)
+    return Deployment(*core, build.deployer, assets, block["hash"])
 
 
 def _plan_core(build: Build) -> tuple[Address, Address, Address, Address]:
@@ -103,11 +114,12 @@ def _plan_core(build: Build) -> tuple[Address, Address, Address, Address]:
     return provider, create_address(provider, 1), create_address(provider, 2), data_provider
 
 
-def _plan_oracle(build: Build, provider: Address) -> tuple[list[Address], list[Address], Address]:
+def plan_oracle(build: Build, provider: Address, artifact: Artifact) -> tuple[list[Address], list[Address], Address]:
+    """Mintable tokens, settable feeds, and an oracle of the given release that reads them."""
     token = aave_artifact("MintableERC20")
     tokens = [build.create(token, listing.name, listing.symbol, listing.decimals) for listing in LISTINGS]
     feeds = [build.create(own_artifact("PriceFeed"), 8, listing.price) for listing in LISTINGS]
-    oracle = build.create(aave_artifact("AaveOracle"), provider, tokens, feeds, ZERO_ADDRESS, ZERO_ADDRESS, BASE_UNIT)
+    oracle = build.create(artifact, provider, tokens, feeds, ZERO_ADDRESS, ZERO_ADDRESS, BASE_UNIT)
     build.call(provider, aave_artifact("PoolAddressesProvider"), "setPriceOracle", oracle)
     return tokens, feeds, oracle
 

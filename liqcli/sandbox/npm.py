@@ -71,12 +71,13 @@ def install(directory: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target) as fresh:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(_manifest_directory() / name, fresh)
-        _npm_ci(npm, Path(fresh))
+        npm_ci(npm, Path(fresh))
         _replace(target / "node_modules", Path(fresh) / "node_modules")
     return target
 
 
-def _npm_ci(npm: str, directory: Path) -> None:
+def npm_ci(npm: str, directory: Path) -> None:
+    """Fetch what the lock file in `directory` pins, scripts off; Unreachable with npm's own word when it fails."""
     command = [npm, "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
         done = subprocess.run(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from liqcli.chain.rpc import Rpc
-from liqcli.errors import InputError, Unreachable
+from liqcli.errors import InputError, Unreachable, UsageError
 from liqcli.model import Address
+from liqcli.sandbox.aave36.market import deploy_aave36
 from liqcli.sandbox.borrowers import equip_liquidator, open_positions
 from liqcli.sandbox.exchange import Exchange, deploy_exchange, deploy_liquidator
 from liqcli.sandbox.market import Deployment, deploy_market
@@ -22,6 +23,8 @@ from liqcli.sandbox.scenario import Scenario
 from liqcli.sandbox.valkey import start_valkey
 
 Progress = Callable[[str], None]
+RELEASES = ("3.0.2", "3.6")
+"""The generations of Aave that the sandbox can deploy; the first needs no compiler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,17 @@ async def open_world(
     block_time: float | None = 1.0,
     speed: float = 1.0,
     redis: bool = True,
+    aave: str = "3.0.2",
     progress: Progress = lambda _: None,
 ) -> AsyncIterator[World]:
-    """Start everything under `directory` and yield it once borrowers can be liquidated.
+    """Start everything under `directory` and yield it once borrowers can be liquidated; `aave` is 3.0.2 or 3.6.
 
     Each `block_time` seconds there is a block; the scenario makes one with each of its steps, `speed` times as often.
     Without `block_time` every transaction is a block of its own. What was started ends with the `async with`, or with
     this process.
     """
+    if aave not in RELEASES:
+        raise UsageError(f'the sandbox has no Aave "{aave}"', hint=f"--aave {' or '.join(RELEASES)}")
     _make_private(directory)
     async with AsyncExitStack() as stack:
         progress("starting the node")
@@ -99,8 +105,7 @@ async def open_world(
         stack.push_async_callback(node.stop)
         redis_url = await _start_redis(stack, directory, progress) if redis else None
         rpc = await stack.enter_async_context(Rpc(node.url, timeout_s=60.0))
-        progress("deploying Aave V3.0.2")
-        deployment = await deploy_market(rpc, node.deployer.address)
+        deployment = await _deploy(aave, rpc, node.deployer.address, progress)
         progress(f"opening the positions of {borrowers} borrowers")
         plans = tuple(plan_borrowers(borrowers, seed=seed))
         await open_positions(rpc, deployment, plans)
@@ -116,6 +121,13 @@ async def open_world(
             await stack.enter_async_context(running(mine_every(block_time, rpc)))
         facts = _facts(node, redis_url, deployment, exchange, contract)
         yield World(facts, node, deployment, exchange, plans, rpc, play)
+
+
+async def _deploy(aave: str, rpc: Rpc, deployer: Address, progress: Progress) -> Deployment:
+    progress(f"deploying Aave V{aave}")
+    if aave == RELEASES[0]:
+        return await deploy_market(rpc, deployer)
+    return await deploy_aave36(rpc, deployer, progress)
 
 
 @asynccontextmanager

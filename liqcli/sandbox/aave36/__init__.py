@@ -1,0 +1,1 @@
+"""The sandbox's second target: Aave V3.6, compiled from its npm package and deployed."""
