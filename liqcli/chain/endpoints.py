@@ -182,8 +182,10 @@ class Endpoints:
     async def verify(self, endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
         """Ask which chain it follows, for one request; raises Fault, and quarantines it when it is another one."""
         async with endpoint.checking:
-            if endpoint.chain_id is None:
-                await self._ask_chain(endpoint, session)
+            if endpoint.chain_id is None and not endpoint.quarantined:
+                endpoint.chain_id = await self._ask_chain(endpoint, session)
+        if endpoint.quarantined:
+            raise Fault(f"it {endpoint.quarantined}", curable=False, unsent=True)
 
     def pin(self, chain_id: int, session: aiohttp.ClientSession) -> None:
         """From now on only nodes of this chain are asked; the others are looked at in the background."""
@@ -199,7 +201,7 @@ class Endpoints:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
 
-    async def _ask_chain(self, endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+    async def _ask_chain(self, endpoint: Endpoint, session: aiohttp.ClientSession) -> int:
         try:
             async with asyncio.timeout(_PROBE_S):
                 chain_id = chain_id_in(await endpoint.exchange(session, _CHAIN_ID))
@@ -207,8 +209,7 @@ class Endpoints:
             raise TimedOut from None
         if self.chain_id not in (chain_id, None):
             endpoint.quarantine(f"is chain {chain_id}, not {self.chain_id}")
-            raise Fault(f"it {endpoint.quarantined}", curable=False, unsent=True)
-        endpoint.chain_id = chain_id
+        return chain_id
 
     def _probe_due(self, session: aiohttp.ClientSession) -> None:
         """Look again at benched ones whose time is up, beside the calls that go elsewhere meanwhile."""

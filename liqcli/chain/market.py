@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from liqcli.aave.ray import Version
 from liqcli.chain.abi import (
@@ -32,7 +33,7 @@ __all__ = ["AGGREGATOR", "Batch", "Market", "MarketAddresses", "Prices", "Snapsh
 
 _MOST_IN_ONE_CALL = 500
 _LATEST_HEADER = ("latest", False)
-_TOO_MANY_REQUESTS = 429
+_TOO_HEAVY = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
 _SENTINEL_UNTIL: Version = (3, 7)
 
 
@@ -145,7 +146,7 @@ class Market:
         try:
             return await self._read_once(borrowers)
         except (Unreachable, Reverted) as err:
-            await self._require_smaller_may_help(err)
+            await self._require_smaller_may_help(err, len(borrowers))
         if len(borrowers) == 1:
             return Batch(0, 0, {}, frozenset(borrowers))
         middle = len(borrowers) // 2
@@ -164,11 +165,12 @@ class Market:
         }
         return Batch(answers.block, answers.at, readings, frozenset(found.keys() - readings.keys()))
 
-    async def _require_smaller_may_help(self, err: Unreachable | Reverted) -> None:
+    async def _require_smaller_may_help(self, err: Unreachable | Reverted, size: int) -> None:
         """Raise when the node is gone or rate-limits us: halves would only press it harder."""
-        gone = isinstance(err, NoAnswer) and err.status is None and not err.timed_out
-        limited = isinstance(err, NoAnswer) and err.status == _TOO_MANY_REQUESTS
-        if gone or limited or (isinstance(err, RpcError) and err.is_rate_limit):
+        too_slow = isinstance(err, NoAnswer) and err.timed_out and size > 1
+        too_heavy = isinstance(err, NoAnswer) and err.status in _TOO_HEAVY
+        refused = isinstance(err, RpcError) and not err.is_rate_limit
+        if not (too_slow or too_heavy or refused or isinstance(err, Reverted)):
             raise err
         await self.rpc.block_number()
 

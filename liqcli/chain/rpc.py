@@ -219,7 +219,7 @@ class Rpc:
     def _attempts(self, trial: _Trial) -> AsyncIterable[stamina.Attempt]:
         return stamina.retry_context(
             lambda error: self._wait_before_retry(error, trial),
-            attempts=_TRIES,
+            attempts=_TRIES * len(self.endpoints.all),
             timeout=None,
             wait_initial=0.05,
             wait_max=1.0,
