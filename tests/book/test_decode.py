@@ -1,0 +1,156 @@
+"""The fast decoder gives what the reference decoder gives, on anything a node may answer."""
+
+import json
+import random
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from liqcli.book.decode import _FORMS, Decoder
+from liqcli.book.events import TOPICS, decode_logs
+from liqcli.chain import topics
+from liqcli.chain.market import open_market
+from liqcli.errors import Unreachable
+
+HEX = "0123456789abcdef"
+GETH = ["address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "transactionIndex", "logIndex"]
+ORDERS = ([*GETH, "blockTimestamp", "removed"], ["removed", "blockTimestamp", *reversed(GETH)])
+
+
+def words(*numbers):
+    """Data of these words."""
+    return "0x" + "".join(f"{number:064x}" for number in numbers)
+
+
+def log_of(topic, dice, *, most=2**100):
+    """A log of an event with as many arguments as it has."""
+    form = _FORMS.get(topic)
+    count = form.words if form else 3
+    arguments = ["0x" + f"{dice.getrandbits(160):064x}" for _ in range(3)]
+    return {
+        "address": f"0x{dice.getrandbits(160):040x}",
+        "topics": [topic, *arguments],
+        "data": words(*(dice.randrange(most) for _ in range(count))),
+        "blockHash": words(dice.getrandbits(255)),
+        "blockNumber": hex(dice.getrandbits(30)),
+        "blockTimestamp": hex(dice.getrandbits(31)),
+        "transactionHash": words(dice.getrandbits(255)),
+        "transactionIndex": hex(dice.getrandbits(8)),
+        "logIndex": hex(dice.getrandbits(10)),
+        "removed": False,
+    }
+
+
+def answer_of(logs, *, order=ORDERS[0], indent=None):
+    """A node's answer with keys in its order, compact as nodes write it unless indented."""
+    ordered = [{key: log[key] for key in order if key in log} for log in logs]
+    separators = None if indent else (",", ":")
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "result": ordered}, indent=indent, separators=separators).encode()
+
+
+def same(answer, times=None):
+    """Both decoders, and that they agree, also in refusing."""
+    try:
+        expected = decode_logs(json.loads(answer)["result"], times=times)
+    except Unreachable as err:
+        with pytest.raises(Unreachable, match=str(err)[:30].replace("(", r"\(")):
+            Decoder().decode(answer, times=times)
+        return None
+    found = Decoder().decode(answer, times=times)
+    assert found == expected
+    assert [type(event) for event in found] == [type(event) for event in expected]
+    return found
+
+
+async def test_the_logs_of_a_real_node(world):
+    """Every log of the sandbox's life, as the node wrote it, becomes the same events."""
+    market = await open_market(world.rpc, name="sandbox", provider=world.facts.provider, chain_id=None)
+    query = {"fromBlock": "0x0", "toBlock": hex((await market.head())[0])}
+    logs = await world.rpc.call("eth_getLogs", query)
+    assert len(same(answer_of(logs))) > 100
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("seed", range(5))
+def test_any_order_of_keys_and_any_spacing(order, indent, seed):
+    """Nodes write their logs in different orders; the events are the same, rare ones and unknown ones between."""
+    dice = random.Random(seed)
+    hot, known = sorted(_FORMS), sorted(topic for topic in TOPICS if topic in _FORMS)
+    logs = [log_of(dice.choice(hot + known), dice) for _ in range(50)]
+    logs.insert(7, log_of("0x" + "ab" * 32, dice))
+    logs.insert(9, log_of(topics.RESERVE_PAUSED, dice) | {"data": words(1)})
+    logs.insert(11, log_of(topics.UPGRADED, dice) | {"data": "0x"})
+    answer = answer_of(logs, order=order, indent=indent)
+    assert len(same(answer)) == 52
+    if not indent:
+        assert len(Decoder()._scan(answer).topic) == 53
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_answer_never_becomes_another_event(data):
+    """After a byte is changed or an answer is cut, the fast decoder agrees with the reference, if that can read it."""
+    dice = random.Random(data.draw(st.integers(0, 20)))
+    logs = [log_of(topic, dice) for topic in sorted(_FORMS)[:4]]
+    answer = bytearray(answer_of(logs))
+    for _ in range(data.draw(st.integers(1, 2))):
+        answer[data.draw(st.integers(0, len(answer) - 1))] = data.draw(
+            st.sampled_from(b'0129abfg"{}[],:x\\ rt\x00\xff')
+        )
+    damaged = bytes(answer[: data.draw(st.sampled_from([len(answer), len(answer) // 2]))])
+    with suppress(ValueError, KeyError, TypeError, AttributeError, Unreachable):
+        expected = decode_logs(json.loads(damaged)["result"])
+        assert Decoder().decode(damaged) == expected
+
+
+@given(st.lists(st.integers(0, 2**256 - 1), min_size=3, max_size=3))
+@example([2**128, 0, 0])
+@example([2**128 - 1, 2**64, 2**64 - 1])
+def test_amounts_of_any_size(amounts):
+    """Amounts above 128 bits are read as exactly as all others."""
+    log = log_of(topics.MINT, random.Random(1)) | {"data": words(*amounts)}
+    (event,) = same(answer_of([log]))
+    assert event[5:] == tuple(amounts)
+
+
+def test_timestamps_from_elsewhere():
+    """Logs without a timestamp take their block's; without one anywhere they are refused."""
+    dice = random.Random(5)
+    logs = [log_of(topics.BURN, dice) for _ in range(3)]
+    del logs[1]["blockTimestamp"]
+    answer, block = answer_of(logs), int(logs[1]["blockNumber"], 16)
+    assert same(answer, times={block: 77})[1].at == 77
+    assert same(answer) is None
+
+
+def test_wrong_shapes_are_refused_alike():
+    """A cut word, a missing argument, a removed log and an empty list: both decoders say the same."""
+    log = log_of(topics.MINT, random.Random(2))
+    assert same(answer_of([log | {"data": log["data"][:-2]}])) is None
+    assert same(answer_of([log | {"data": log["data"] + "00" * 32}])) is None
+    assert same(answer_of([log | {"topics": log["topics"][:2]}])) is None
+    assert same(answer_of([log | {"topics": []}])) is None
+    assert len(same(answer_of([log | {"removed": True}]))) == 1
+    assert same(answer_of([])) == []
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b'{"result": null}', b'{"result": "0x"}', b'{"error": {"code": 1}}'])
+def test_what_is_no_list_of_logs(answer):
+    """Anything but a list of logs is refused as a failure of the node."""
+    with pytest.raises(Unreachable, match="eth_getLogs"):
+        Decoder().decode(answer)
+
+
+def test_an_address_is_one_string():
+    """The same account in later answers is the same object, also after the directory has grown, also in capitals."""
+    dice, decoder = random.Random(3), Decoder()
+    log = log_of(topics.BURN, dice)
+    (first,) = decoder.decode(answer_of([log]))
+    for _ in range(3):
+        decoder.decode(answer_of([log_of(topics.BALANCE_TRANSFER, dice) for _ in range(5_000)]))
+    shouted = log["topics"][1][:2] + log["topics"][1][2:].upper()
+    (again,) = decoder.decode(answer_of([log | {"topics": [log["topics"][0], shouted]}]))
+    assert again.account is first.account
