@@ -11,6 +11,7 @@ from liqcli.book.reads import read_truth
 from liqcli.chain.abi import LIQUIDATION_CALL, encode_call
 from liqcli.chain.market import open_market
 from liqcli.sandbox import calls
+from liqcli.sandbox.aave36.build import artifact
 from liqcli.sandbox.borrowers import fund
 from liqcli.sandbox.market import TREASURY, aave_artifact
 from liqcli.sandbox.transactions import FEES, Transaction, encode_function, send_all
@@ -24,11 +25,12 @@ RICH_USD = 1e9
 class Stage:
     """One node with the contracts, an event loop of its own, and two books: from the first block, and from the head."""
 
-    def __init__(self, world_of=open_world):
+    def __init__(self, aave="3.0.2"):
         self.loop = asyncio.new_event_loop()
         self.stack = AsyncExitStack()
         self.directory = tempfile.TemporaryDirectory()
-        self.world = self.run(self._open(world_of))
+        self.aave = aave
+        self.world = self.run(self._open())
         self.rpc = self.world.rpc
         self.deployment = self.world.deployment
         self.start = self.run(self.rpc.call("evm_snapshot"))
@@ -45,8 +47,9 @@ class Stage:
         self.loop.close()
         self.directory.cleanup()
 
-    async def _open(self, world_of):
-        opened = world_of(Path(self.directory.name), borrowers=4, scenario=False, block_time=None, redis=False)
+    async def _open(self):
+        options = {"scenario": False, "block_time": None, "redis": False, "aave": self.aave}
+        opened = open_world(Path(self.directory.name), borrowers=4, **options)
         world = await self.stack.enter_async_context(opened)
         everyone = [*PEOPLE, world.facts.liquidator]
         await fund(world.rpc, everyone)
@@ -117,7 +120,8 @@ class Stage:
 
     def configure(self, function, *args):
         """Call the configurator as its admin."""
-        data = encode_function(aave_artifact("PoolConfigurator"), function, args)
+        admin = aave_artifact("PoolConfigurator") if self.aave == "3.0.2" else artifact("PoolConfiguratorInstance")
+        data = encode_function(admin, function, args)
         self.send(Transaction(self.deployment.deployer, self.deployment.configurator, data, function))
 
     def liquidation(self, borrower, collateral, debt, amount, *, receive_a_token):
