@@ -1,0 +1,65 @@
+"""The report over a ledger: what was planned, sent and won, what it paid, and why the rest was left."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from liqcli.bot.ledger import ENDED, STARTED, Decision
+
+BUCKETS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Sums of the decisions between two times; money in base currency, gas in wei."""
+
+    since: datetime
+    until: datetime
+    decisions: tuple[Decision, ...]
+    runs: int
+    counts: Counter[str]
+    skipped: Counter[str]
+    expected_base: int
+    profit_base: int
+    gas_wei: int
+
+    @property
+    def profits(self) -> list[tuple[datetime, int]]:
+        """The profit so far after each transaction that was mined."""
+        total, points = 0, []
+        for decision in self.decisions:
+            if decision.profit_base is not None:
+                total += decision.profit_base
+                points.append((decision.time, total))
+        return points
+
+    def buckets(self) -> list[tuple[datetime, Counter[str]]]:
+        """Decisions by kind in equal spans of time."""
+        span = (self.until - self.since) / BUCKETS or timedelta(seconds=1)
+        found: list[Counter[str]] = [Counter() for _ in range(BUCKETS)]
+        for decision in self.decisions:
+            found[min(int((decision.time - self.since) / span), BUCKETS - 1)][decision.kind] += 1
+        return [(self.since + number * span, counts) for number, counts in enumerate(found)]
+
+
+def report_on(decisions: Sequence[Decision], *, since: datetime, until: datetime) -> Report:
+    """Sum the decisions up; expected profit is that of what was mined, to be held against what it paid."""
+    about = tuple(decision for decision in decisions if decision.kind not in (STARTED, ENDED))
+    mined = [decision for decision in about if decision.profit_base is not None]
+    return Report(
+        since=since,
+        until=until,
+        decisions=about,
+        runs=sum(decision.kind == STARTED for decision in decisions),
+        counts=Counter(decision.kind for decision in about),
+        skipped=Counter(_reason(decision.why) for decision in about if decision.kind == "skip"),
+        expected_base=sum(decision.expected_base or 0 for decision in mined),
+        profit_base=sum(decision.profit_base or 0 for decision in mined),
+        gas_wei=sum(decision.gas_wei or 0 for decision in mined),
+    )
+
+
+def _reason(why: str) -> str:
+    """A skip's text without its numbers, to count by."""
+    return " ".join(word for word in why.split() if not any(char.isdigit() for char in word)) or "no reason given"
