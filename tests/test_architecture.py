@@ -68,7 +68,7 @@ def test_foreign_packages_have_one_home(path):
 
 def test_stages_do_not_import_each_other():
     """The stages of the bot know only the floors below and their shared nouns; the engine joins them."""
-    names = ("watchlist", "channel", "tally", "risk", "amounts")
+    names = ("watchlist", "channel", "tally", "risk", "amounts", "notes", "ledger", "report")
     shared = {f"liqcli.bot.{name}" for name in names}
     for path in (PACKAGE / "bot").glob("*.py"):
         if path.stem in ("engine", "dispatch", "pulse", "__init__"):

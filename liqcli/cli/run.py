@@ -14,6 +14,7 @@ import typer
 
 from liqcli.cli import options, wallet
 from liqcli.cli.notes import Printer
+from liqcli.cli.record import open_record
 from liqcli.cli.render import print_json, say
 from liqcli.config import Settings
 from liqcli.errors import ConfigError, UsageError
@@ -22,6 +23,7 @@ from liqcli.model import BASE_UNIT, Tier
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
     from liqcli.bot.execute import Executor
+    from liqcli.bot.notes import Tell
     from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
     from liqcli.cli.connect import Target
@@ -117,13 +119,12 @@ async def _run(
         namespace = connect.namespace_at(market.chain_id, market.name)
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
         queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
-        engine = await _open_engine(market, queue, cache, settings, target, printer=printer)
+        tell = open_record(stack, settings, market, printer, mode=mode)
+        engine = await _open_engine(market, queue, cache, settings, target, tell=tell)
         if mode != "dry run":
             key = _key(target, open_key)
             _require_owner(engine.exchange, key)
-            engine.executor = await _open_executor(
-                stack, settings, target, market, printer, key=key, redis_url=redis_url
-            )
+            engine.executor = await _open_executor(stack, settings, target, market, tell, key=key, redis_url=redis_url)
         holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
         printer.banner(mode)
         interrupted = await _until_stopped(engine, duration_s=duration_s)
@@ -177,7 +178,7 @@ async def _open_engine(
     settings: Settings,
     target: "Target",
     *,
-    printer: Printer,
+    tell: "Tell",
 ) -> "Engine":
     """The parts put together over the exact book, for a dry run."""
     from liqcli.book.mirror import Mirror
@@ -196,7 +197,7 @@ async def _open_engine(
         settings=settings,
         executor=None,
         exchange=await open_exchange(market, target.exchange),
-        tell=printer.note,
+        tell=tell,
         checkpoint=saved_at(checkpoint_path(settings.data_dir, mirror.book.identity), settings),
     )
 
@@ -206,7 +207,7 @@ async def _open_executor(
     settings: Settings,
     target: "Target",
     market: "Market",
-    printer: Printer,
+    tell: "Tell",
     *,
     key: "Key",
     redis_url: str,
@@ -223,7 +224,7 @@ async def _open_executor(
         contracts=own if target.is_sandbox else settings.policy.contracts,
         sandbox=target.is_sandbox,
         redis_url=redis_url,
-        tell=lambda text: printer.note(Note("warn", text)),
+        tell=lambda text: tell(Note("warn", text)),
     )
 
 
