@@ -16,7 +16,7 @@ from liqcli.book.checkpoint import save_checkpoint
 from liqcli.book.mirror import Mirror
 from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
-from liqcli.bot.collect import Arrivals, Collector
+from liqcli.bot.collect import Arrivals, Collector, Head
 from liqcli.bot.decide import Skip, decide
 from liqcli.bot.dispatch import Action, Dispatch
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
@@ -88,6 +88,7 @@ class Engine:
         self._arrived: dict[Address, float] = {}
         self._told: dict[Address, str] = {}
         self._draining = False
+        self._collector: Collector | None = None
         self._warned_at = -_WARN_EVERY_S
         self._threshold = round(settings.event_threshold * 10**9) * WAD // 10**9
 
@@ -99,17 +100,22 @@ class Engine:
                 self.executor, capacity=self.settings.action_buffer_size, tally=self.tally, tell=self._tell
             )
         audited = self.settings.tuning.audited_per_poll
-        collector = Collector(self.market, self.mirror, self.events, audited=audited)
+        self._collector = Collector(self.market, self.mirror, self.events, audited=audited)
         async with asyncio.TaskGroup() as tasks:
             router = tasks.create_task(self._repeat(self._route))
-            await self._first_pass(collector)
-            stages = [router, *(tasks.create_task(stage) for stage in self._stages(collector, stop))]
+            await self._first_pass(self._collector)
+            stages = [router, *(tasks.create_task(stage) for stage in self._stages(self._collector, stop))]
             workers = [tasks.create_task(self._worker(tier, place)) for tier in Tier for place in self._places(tier)]
             await stop.wait()
             await self._drain(workers)
             for task in (*stages, *workers):
                 task.cancel()
         self._save()
+
+    @property
+    def head(self) -> Head | None:
+        """The newest block seen, None before the first."""
+        return None if self._collector is None else self._collector.head
 
     def by_tier(self) -> Counter[Tier]:
         """How many borrowers each tier holds now; the unknown count as critical."""

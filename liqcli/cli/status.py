@@ -1,0 +1,91 @@
+"""`liq status`: how the running bot stands, on one screen; the exit code tells a script."""
+
+from typing import Any
+
+import typer
+
+from liqcli.cli import options
+from liqcli.cli.render import address, print_json, print_table
+from liqcli.config import Settings
+from liqcli.errors import NotRunning
+from liqcli.lock import Facts, holder_of
+from liqcli.text import safe
+
+_STALE_S = 30.0
+_UNHEALTHY = 1
+_CHANGES_SHOWN = 3
+
+
+def status(*, as_json: options.Json = False, config: options.ConfigFile = None) -> None:
+    """Show how the running bot stands: head, tiers, channels, tuning; exit 0 healthy, 1 not, 7 not running.
+
+    Example: liq status --json
+    """
+    facts = _running(options.settings_from(config=config))
+    document = {
+        **facts["status"],
+        "pid": facts["pid"],
+        "started": facts["started"],
+        "problems": problems_of(facts["status"]),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    if document["problems"]:
+        raise typer.Exit(_UNHEALTHY)
+
+
+def problems_of(found: dict[str, Any]) -> list[str]:
+    """What is wrong with a bot by its own account; nothing when it is healthy."""
+    head = found["head"]
+    checks = {
+        "the first pass is not complete": not found["ready"],
+        "no block was seen": head is None,
+        f"the head is {head['age_s']:.0f} s old" if head else "": head is not None and head["age_s"] > _STALE_S,
+        f"{found['backlog']:,} borrowers wait outside Redis": found["backlog"] > 0,
+        f"{found['events']['lost']:,} events were lost": found["events"]["lost"] > 0,
+    }
+    return [problem for problem, holds in checks.items() if holds]
+
+
+def _running(settings: Settings) -> Facts:
+    facts = holder_of(settings.data_dir, "run")
+    if facts is None:
+        raise NotRunning("no bot is running here", hint="liq run --sandbox, or set LIQ_DATA_DIR to the bot's")
+    if "status" not in facts:
+        raise NotRunning(f"the bot of pid {facts.get('pid')} is still starting", hint="try again in a few seconds")
+    return facts
+
+
+def _print(found: dict[str, Any]) -> None:
+    head, events, sent = found["head"], found["events"], found["liquidations"]
+    age = "no block yet" if head is None else f"head {head['block']:,}, {head['age_s']:.1f} s old"
+    print(f"{found['mode'].upper()} · {safe(found['market'])} · pid {found['pid']} since {found['started']} · {age}")
+    print_table(
+        ["tier", "borrowers", "every", "batch", "workers"], [_tier_row(found, tier) for tier in found["pacing"]]
+    )
+    for name, channel in found["channels"].items():
+        if channel is not None:
+            print(f"{name} channel {_channel(channel)}")
+    print(f"events received {events['received']:,}, applied {events['applied']:,}, lost {events['lost']:,}")
+    print(f"liquidations sent {sent['sent']:,}, won {sent['won']:,}, failed {sent['failed']:,}")
+    print(f"profit ${found['profit_usd']:,.2f}")
+    if found["closest"]:
+        closest = found["closest"]
+        print(f"closest to liquidation {address(closest['borrower'])} HF {closest['health_factor_float']:.4f}")
+    for change in found["tuning"][-_CHANGES_SHOWN:]:
+        print(f"tuned {change}")
+    for problem in found["problems"]:
+        print(f"problem: {problem}")
+
+
+def _tier_row(found: dict[str, Any], tier: str) -> list[str]:
+    pacing = found["pacing"][tier]
+    every, batch, workers = pacing["interval_s"], pacing["batch"], pacing["workers"]
+    return [tier, f"{found['by_tier'][tier]:,}", f"{every:g} s", f"{batch:,}", str(workers)]
+
+
+def _channel(found: dict[str, int]) -> str:
+    held, capacity, most, waits = (found[name] for name in ("held", "capacity", "high_water", "waits"))
+    return f"{held:,} of {capacity:,} held, most {most:,}, senders waited {waits:,} times"

@@ -1,0 +1,1 @@
+"""The operator's view: what a running bot says of itself."""

@@ -1,0 +1,80 @@
+"""What a run says of itself: the summary it ends with, and the status that others read while it is up."""
+
+from dataclasses import asdict
+from time import monotonic
+from typing import Any
+
+from liqcli.bot.channel import Channel
+from liqcli.bot.engine import Engine
+from liqcli.model import BASE_UNIT, WAD, Tier
+
+
+def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
+    """The run in the fields that scripts read (docs/cli.md, `liq run --json`)."""
+    tally, by_tier = engine.tally, engine.by_tier()
+    return {
+        "mode": mode,
+        "network": network,
+        "market": engine.market.name,
+        "duration_s": round(tally.duration_s, 3),
+        "events": {
+            "received": engine.events.received,
+            "applied": tally.applied,
+            "coalesced": tally.coalesced,
+            "lagged": tally.lagged,
+            "recovered": tally.recovered,
+            "lost": tally.lost,
+        },
+        "borrowers": len(engine.mirror),
+        "by_tier": {tier.value: by_tier[tier] for tier in Tier},
+        "liquidations": {
+            "planned": tally.planned,
+            "sent": tally.sent,
+            "won": tally.won,
+            "failed": tally.failed,
+            "skipped": dict(tally.skipped),
+        },
+        "profit_base": str(tally.profit_base),
+        "profit_usd": tally.profit_base / BASE_UNIT,
+        "latency_ms": {
+            "event_to_queue": asdict(tally.event_to_queue.percentiles()),
+            "event_to_send": asdict(tally.event_to_send.percentiles()),
+        },
+        "rpc": {"requests": engine.market.rpc.requests, "errors": engine.market.rpc.errors},
+        "cache": {"hits": engine.cache.hits, "misses": engine.cache.misses},
+    }
+
+
+def status_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
+    """The summary so far, and how the bot stands at this moment."""
+    closest, head = engine.closest(), engine.head
+    return {
+        **summary_of(engine, mode=mode, network=network),
+        "ready": engine.is_ready,
+        "head": None if head is None else {"block": head.block, "age_s": round(monotonic() - head.seen_at, 3)},
+        "book": {
+            "block": engine.mirror.book.cursor,
+            "unknown": len(engine.mirror.book.unknown),
+            "drift": engine.mirror.book.drift,
+        },
+        "channels": {
+            "event": _channel(engine.events),
+            "action": None if engine.dispatch is None else _channel(engine.dispatch.actions),
+        },
+        "backlog": len(engine.backlog),
+        "pacing": {tier.value: asdict(engine.tuner.pacing[tier]) for tier in Tier},
+        "tuning": [str(change) for change in engine.tuner.changes],
+        "closest": None
+        if closest is None
+        else {"borrower": closest.borrower, "health_factor_float": closest.health_factor / WAD},
+    }
+
+
+def _channel(channel: Channel[Any]) -> dict[str, int]:
+    return {
+        "capacity": channel.capacity,
+        "held": len(channel),
+        "received": channel.received,
+        "waits": channel.waits,
+        "high_water": channel.high_water,
+    }
