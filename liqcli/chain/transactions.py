@@ -1,10 +1,11 @@
 """A liquidation as calldata, and what its receipt says it brought."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liqcli.aave.ray import div_ceil
 from liqcli.chain.abi import LIQUIDATE, LIQUIDATION_CALL, encode_call, quantity, tail, unhex, words
+from liqcli.chain.artifacts import own_artifact
 from liqcli.chain.logs import LiquidationLog, decode_liquidation
 from liqcli.chain.topics import LIQUIDATED
 from liqcli.errors import Unreachable
@@ -20,6 +21,21 @@ def call_of(plan: Liquidation, pool: Address) -> tuple[Address, str]:
     if plan.exit is None:
         return pool, encode_liquidation_call(plan)
     return plan.exit.contract, encode_liquidate(plan, plan.exit)
+
+
+def liquidator_creation(pool: Address, routers_v2: Sequence[Address], routers_v3: Sequence[Address]) -> bytes:
+    """The data of the transaction that makes a Liquidator for its sender."""
+    second = 3 * 32 + (1 + len(routers_v2)) * 32
+    arguments: tuple[int | Address, ...] = (
+        pool,
+        3 * 32,
+        second,
+        len(routers_v2),
+        *routers_v2,
+        len(routers_v3),
+        *routers_v3,
+    )
+    return unhex(own_artifact("Liquidator").bytecode) + encode_call(b"", *arguments)
 
 
 def encode_liquidate(plan: Liquidation, through: Exit) -> str:

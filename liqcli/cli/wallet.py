@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from liqcli.chain.market import Market
     from liqcli.wallet.keys import Key, Secret
     from liqcli.wallet.policy import Policy
+    from liqcli.wallet.sender import Sender
 
 _PANEL = "Wallet"
 _GWEI = 10**9
@@ -109,6 +110,19 @@ def _as_password(content: bytes) -> "Secret":
     return Secret(text)
 
 
+def confirm(settings: Settings, *, confirmed: bool) -> None:
+    """Sending must be allowed by the settings, and meant by the one who starts it."""
+    if not settings.policy.live:
+        hint = "check the limits under [policy] in liq.toml, and put  live = true  there"
+        raise ConfigError("sending is not allowed: policy.live is false", hint=hint)
+    if confirmed:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("sending asks for a confirmation, and there is no terminal", hint="--yes")
+    if typer.prompt(f"this sends real transactions; type {settings.network} to go on") != settings.network:
+        raise UsageError("not confirmed: nothing was sent", hint=f"type {settings.network}")
+
+
 async def open_executor(
     stack: AsyncExitStack,
     settings: Settings,
@@ -121,7 +135,26 @@ async def open_executor(
     tell: Callable[[str], None],
 ) -> "Executor":
     """An executor that alone may use the key here and on this Redis; its journal and its locks end with the stack."""
-    from liqcli.bot.execute import Executor, loss_of
+    from liqcli.bot.execute import Executor
+
+    policy = policy_of(settings, market, contracts)
+    sender = await open_sender(stack, settings, market, key, policy, sandbox=sandbox, redis_url=redis_url, tell=tell)
+    return Executor(market, sender)
+
+
+async def open_sender(
+    stack: AsyncExitStack,
+    settings: Settings,
+    market: "Market",
+    key: "Key",
+    policy: "Policy",
+    *,
+    sandbox: bool,
+    redis_url: str,
+    tell: Callable[[str], None],
+) -> "Sender":
+    """The key's one way to the chain, within the policy."""
+    from liqcli.bot.execute import loss_of
     from liqcli.store.connection import open_redis
     from liqcli.store.ownership import owning
     from liqcli.wallet.journal import Journal
@@ -140,17 +173,15 @@ async def open_executor(
         _forget_other_chains(directory, name)
     journal = Journal(directory / f"{name}.journal")
     stack.callback(journal.close)
-    signer = Signer(key, policy_of(settings, market, contracts))
-    sender = Sender(
+    return Sender(
         market.rpc,
-        signer,
+        Signer(key, policy),
         journal,
         loss_of=loss_of,
         tell=tell,
         hindrance=lambda: "" if ownership.is_held else "the lease on the key is not ours",
         epoch=lambda: ownership.epoch,
     )
-    return Executor(market, sender)
 
 
 def policy_of(settings: Settings, market: "Market", contracts: tuple[Address, ...]) -> "Policy":

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liqcli.chain import topics
-from liqcli.chain.abi import LIQUIDATION_CALL
+from liqcli.chain.abi import LIQUIDATE, LIQUIDATION_CALL
+from liqcli.chain.artifacts import own_artifact
 from liqcli.chain.logs import decode_liquidation
-from liqcli.chain.transactions import encode_liquidation_call, receipt_of
+from liqcli.chain.transactions import call_of, encode_liquidation_call, liquidator_creation, receipt_of
 from liqcli.errors import Unreachable
-from liqcli.model import Liquidation, ProfitLine
+from liqcli.model import Exit, Liquidation, ProfitLine
+from liqcli.sandbox.transactions import encode_create
 
 BORROWER, DEBT, COLLATERAL, LIQUIDATOR = ("0x" + byte * 20 for byte in ("b0", "de", "c0", "11"))
 PLAN = Liquidation(
@@ -95,3 +97,71 @@ def test_success_without_the_liquidation_is_not_believed():
     for logs in ((), (other,)):
         with pytest.raises(Unreachable, match="tells of no liquidation"):
             receipt_of(receipt(*logs), PLAN)
+
+
+ROUTE = "0x" + COLLATERAL[2:] + "000bb8" + DEBT[2:]
+EXIT = Exit(
+    contract="0x" + "aa" * 20,
+    router="0x" + "bb" * 20,
+    path=ROUTE,
+    flash_loan=True,
+    premium=4,
+    proceeds=1250,
+    profit=246,
+    min_profit=100,
+    debt_price=10**8,
+    debt_unit=10**6,
+)
+LINES = (
+    ProfitLine("seized collateral", 50_000),
+    ProfitLine("repaid debt", -40_000),
+    ProfitLine("flash-loan premium", -400),
+    ProfitLine("swap", 15_000),
+    ProfitLine("gas", -100),
+)
+SOLD = replace(PLAN, exit=EXIT, profit=LINES)
+
+
+def liquidated_log(profit, *, contract=EXIT.contract):
+    """The log our Liquidator writes."""
+    names = [topics.LIQUIDATED, topic(BORROWER), topic(COLLATERAL), topic(DEBT)]
+    return {"address": contract, "topics": names, "data": "0x" + encode(["uint256"], [profit]).hex()}
+
+
+@given(UINTS, st.binary(min_size=43, max_size=90), st.booleans())
+def test_the_contracts_calldata_equals_eth_abi(least, path, flash_loan):
+    """A plan with an exit calls our Liquidator, with the plan as one tuple."""
+    changed = replace(EXIT, min_profit=least, path="0x" + path.hex(), flash_loan=flash_loan)
+    values = (COLLATERAL, DEBT, BORROWER, PLAN.call_amount, least, flash_loan, EXIT.router, path)
+    expected = encode(["(address,address,address,uint256,uint256,bool,address,bytes)"], [values])
+    assert call_of(replace(SOLD, exit=changed), "0x" + "99" * 20) == (
+        EXIT.contract,
+        "0x" + (LIQUIDATE + expected).hex(),
+    )
+    assert call_of(PLAN, "0x" + "99" * 20) == ("0x" + "99" * 20, encode_liquidation_call(PLAN))
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), (["0x" + "01" * 20], []), ([], ["0x" + "02" * 20] * 3)])
+def test_creation_equals_the_compilers_encoding(first, second):
+    """The creation's arguments are the pool and the two lists of routers."""
+    pool = "0x" + "99" * 20
+    assert liquidator_creation(pool, first, second) == encode_create(own_artifact("Liquidator"), [pool, first, second])
+
+
+def test_receipt_of_a_sale_is_what_the_contract_paid():
+    """The lines add up to the profit the contract told of, less gas."""
+    made = receipt_of(receipt(liquidation_log(1000, 2000), liquidated_log(246), gas=1, price=1), SOLD)
+    assert made.profit_base == EXIT.value(246) - 1
+    assert [line.what for line in made.profit] == [line.what for line in LINES]
+
+
+def test_failed_sale_costs_only_gas():
+    """A reverted transaction lends, sells and pays nothing."""
+    made = receipt_of(receipt(liquidation_log(1000, 2000), liquidated_log(246), status=0, gas=1, price=1), SOLD)
+    assert [line.base for line in made.profit] == [0, 0, 0, 0, -1]
+
+
+def test_another_contracts_profit_is_not_ours():
+    """Only our own contract is asked what it paid."""
+    with pytest.raises(Unreachable, match="no profit from"):
+        receipt_of(receipt(liquidation_log(1000, 2000), liquidated_log(246, contract="0x" + "66" * 20)), SOLD)
