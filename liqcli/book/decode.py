@@ -40,8 +40,7 @@ _SHORTEST_LOG = 256
 _TOPIC_STEP = 69
 _WORD_DIGITS = 64
 _ADDRESS_LIMBS = np.array([0, 16, 24])
-_TOPIC_LIMBS = np.array([0, 16])
-"""Half of a topic: nobody finds another event with the same 128 bits."""
+_TOPIC_LIMBS = np.array([0, 16, 32, 48])
 _WORD_LIMBS = np.array([32, 48])
 
 
@@ -74,7 +73,7 @@ _FORMS = {
 }
 _KNOWN = sorted(TOPICS)
 _KNOWN_FORMS = [_FORMS.get(topic) for topic in _KNOWN]
-_KNOWN_LIMBS = np.array([[int(topic[at : at + 16], 16) for at in (2, 18)] for topic in _KNOWN], np.uint64)
+_KNOWN_LIMBS = np.array([[int(topic[at : at + 16], 16) for at in range(2, 66, 16)] for topic in _KNOWN], np.uint64)
 _PARTS_OF = [form.fields if form else () for form in _KNOWN_FORMS]
 _WORDS_OF = np.array([form.words if form else 0 for form in _KNOWN_FORMS] + [0])
 _TAKES_WORD = np.array([[f"word {place}" in parts for place in range(scan.WORDS)] for parts in [*_PARTS_OF, ()]])
