@@ -27,8 +27,6 @@ RawLog = Mapping[str, Any]
 
 _CONNECT_S = 10.0
 _HEARTBEAT_S = 10.0
-_SILENT_S = 5.0
-"""So long may the socket keep quiet about a block that the poll has seen."""
 _PAUSE_FIRST_S = 0.25
 _PAUSE_MOST_S = 10.0
 _LARGEST_MESSAGE = 4 * 2**20
@@ -58,16 +56,17 @@ class StreamCounts:
 class Stream:
     """One endpoint's newHeads and logs subscriptions, kept up in the background; an async context manager.
 
-    `query` filters logs as `chain.logs.log_query` has it; `capacity` is the most logs that wait to be taken. A socket
-    that fails costs time, never a run.
+    `query` filters logs as `chain.logs.log_query` has it; `capacity` is the most logs that wait to be taken; a socket
+    that keeps quiet for `silent_s` about a block that the poll has seen is given up. One that fails costs time only.
     """
 
-    def __init__(self, url: str, *, query: Mapping[str, Any], capacity: int) -> None:
+    def __init__(self, url: str, *, query: Mapping[str, Any], capacity: int, silent_s: float = 5.0) -> None:
         self._url = url
         self._secrets = secrets_in(url)
         self._wanted: tuple[tuple[str, list[Any]], ...] = (("newHeads", []), ("logs", [query]))
         self._logs: deque[RawLog] = deque()
         self._capacity = capacity
+        self._silent_s = silent_s
         self._arrived = asyncio.Event()
         self._head: int | None = None
         self._newest = -1
@@ -123,7 +122,7 @@ class Stream:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = monotonic()
-        elif self._reading is not None and monotonic() - self._quiet_since > _SILENT_S:
+        elif self._reading is not None and monotonic() - self._quiet_since > self._silent_s:
             logger.info("websocket %s said nothing of block %d: connecting again", self.shown_url, block)
             self._quiet_since = None
             self._reading.reschedule(asyncio.get_running_loop().time())
