@@ -11,8 +11,8 @@ import typer
 from liqcli.cli.render import print_error
 from liqcli.errors import LiqError, UsageError
 
-COMMANDS = ("run", "scan", "position", "stress", "report", "pause", "resume")
-GROUPS = ("queue", "book", "diagnose", "keys", "contract", "sandbox")
+COMMANDS = ("run", "scan", "position", "stress", "report", "pause", "resume", "status")
+GROUPS = ("audit", "queue", "book", "diagnose", "keys", "contract", "sandbox")
 _REPORT = "this is a bug in liq: please report it with the command that showed it"
 
 

@@ -6,9 +6,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +17,6 @@ from liqcli.cli.record import open_record
 from liqcli.cli.render import print_json, say
 from liqcli.config import Settings
 from liqcli.errors import ConfigError, UsageError
-from liqcli.model import BASE_UNIT, Tier
 
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
@@ -27,10 +25,12 @@ if TYPE_CHECKING:
     from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
     from liqcli.cli.connect import Target
+    from liqcli.lock import Holding
     from liqcli.store.cache import HealthCache
     from liqcli.store.queue import BorrowerQueue
     from liqcli.wallet.keys import Key
 
+_STATUS_EVERY_S = 2.0
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -106,6 +106,7 @@ async def _run(
 ) -> int:
     from liqcli.cli import connect
     from liqcli.lock import hold
+    from liqcli.ops.status import summary_of
 
     started = connect.now_iso()
     async with AsyncExitStack() as stack:
@@ -125,15 +126,27 @@ async def _run(
             key = _key(target, open_key)
             _require_owner(engine.exchange, key)
             engine.executor = await _open_executor(stack, settings, target, market, tell, key=key, redis_url=redis_url)
-        holding.publish({"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace})
+        facts = {"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace}
+        holding.publish(facts)
         printer.banner(mode)
+        telling = asyncio.create_task(_tell_status(holding, facts, engine, settings))
         interrupted = await _until_stopped(engine, duration_s=duration_s)
-        summary = summary_of(engine, mode=mode, network=settings.network)
+        telling.cancel()
         if as_json:
-            print_json(summary)
+            print_json(summary_of(engine, mode=mode, network=settings.network))
         else:
             printer.summary(engine)
     return 130 if interrupted else int(engine.tally.lost > 0)
+
+
+async def _tell_status(holding: "Holding", facts: dict[str, str], engine: "Engine", settings: Settings) -> None:
+    """Others read how this bot stands from the file beside its lock."""
+    from liqcli.ops.status import status_of
+
+    while True:
+        status = status_of(engine, mode=facts["mode"], network=settings.network)
+        holding.publish({**facts, "status": status})
+        await asyncio.sleep(_STATUS_EVERY_S)
 
 
 def _mode(target: "Target", *, live: bool | None) -> str:
@@ -256,40 +269,3 @@ async def _unwrapped(running: asyncio.Task[None]) -> None:
         await running
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
-
-
-def summary_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
-    """The run in the fields that scripts read (cli.md)."""
-    tally = engine.tally
-    by_tier = engine.by_tier()
-    return {
-        "mode": mode,
-        "network": network,
-        "market": engine.market.name,
-        "duration_s": round(tally.duration_s, 3),
-        "events": {
-            "received": engine.events.received,
-            "applied": tally.applied,
-            "coalesced": tally.coalesced,
-            "lagged": tally.lagged,
-            "recovered": tally.recovered,
-            "lost": tally.lost,
-        },
-        "borrowers": len(engine.mirror),
-        "by_tier": {tier.value: by_tier[tier] for tier in Tier},
-        "liquidations": {
-            "planned": tally.planned,
-            "sent": tally.sent,
-            "won": tally.won,
-            "failed": tally.failed,
-            "skipped": dict(tally.skipped),
-        },
-        "profit_base": str(tally.profit_base),
-        "profit_usd": tally.profit_base / BASE_UNIT,
-        "latency_ms": {
-            "event_to_queue": asdict(tally.event_to_queue.percentiles()),
-            "event_to_send": asdict(tally.event_to_send.percentiles()),
-        },
-        "rpc": {"requests": engine.market.rpc.requests, "errors": engine.market.rpc.errors},
-        "cache": {"hits": engine.cache.hits, "misses": engine.cache.misses},
-    }
