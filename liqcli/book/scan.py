@@ -31,6 +31,7 @@ _ADDRESS, _TOPICS, _DATA, _BLOCK, _HASH, _TX_HASH, _TIME, _INDEX = (
         "address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "blockTimestamp", "logIndex",
     )
 )  # fmt: skip
+_KEYS = 16
 _BAD = 16
 _HEX = np.full(256, _BAD, np.int64)
 for _digit in range(16):
@@ -68,7 +69,8 @@ class Directory(NamedTuple):
 def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa: C901, PLR0911, PLR0912, PLR0915
     """Where everything stands in the list of logs that begins at `at`; how many logs there are, or GAVE_UP."""
     begins, ends, address_at, topics_at, topic_count, data_at, data_digits, hash_at, blocks, indexes, times = fields
-    row = 0
+    lengths = np.zeros(_KEYS, np.int64)
+    row = nth = 0
     inside = False
     at += 1
     while at < limit:
@@ -82,7 +84,7 @@ def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa
                 return GAVE_UP
             begins[row], times[row] = at, -1
             address_at[row] = topics_at[row] = data_at[row] = hash_at[row] = blocks[row] = indexes[row] = -1
-            inside = True
+            inside, nth = True, 0
             at += 1
         elif sign == _CLOSE:
             at += 1
@@ -94,11 +96,16 @@ def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa
             inside = False
         elif sign == _QUOTE:
             first = at + 1
-            at = first
+            # Nodes write every log alike: the key in this place is as long as in the log before.
+            at = first + lengths[nth]
+            if raw[at] != _QUOTE:
+                at = first
             while raw[at] != _QUOTE:
                 if at >= limit:
                     return GAVE_UP
                 at += 1
+            lengths[nth] = at - first
+            nth = min(nth + 1, _KEYS - 1)
             key = (at - first) * 256 + raw[first]
             at += 1
             while raw[at] <= _SPACE and at < limit:
