@@ -20,6 +20,7 @@ def up(
     borrowers: Annotated[int, typer.Option(help="How many positions to open.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="The scenario's seed.")] = 1,
     speed: Annotated[float, typer.Option(help="How fast the scenario goes, 1 = as it is.", min=0.01)] = 1.0,
+    aave: Annotated[str, typer.Option(help="Aave's release: 3.0.2, or 3.6, which is compiled once.")] = "3.0.2",
     as_json: options.Json = False,
     redis: options.RedisUrl = None,
     config: options.ConfigFile = None,
@@ -29,7 +30,7 @@ def up(
     Example: liq sandbox up --borrowers 500
     """
     settings = options.settings_from(redis=redis, config=config)
-    asyncio.run(_up(settings, as_json=as_json, borrowers=borrowers, seed=seed, speed=speed))
+    asyncio.run(_up(settings, as_json=as_json, borrowers=borrowers, seed=seed, speed=speed, aave=aave))
 
 
 @app.command()

@@ -9,7 +9,9 @@ from liqcli.book.audit import compare
 from liqcli.book.follow import Follower, begin_at_first_block, begin_at_head
 from liqcli.book.reads import read_truth
 from liqcli.chain.abi import LIQUIDATION_CALL, encode_call
+from liqcli.chain.logs import decode_liquidation
 from liqcli.chain.market import open_market
+from liqcli.errors import Reverted
 from liqcli.sandbox import calls
 from liqcli.sandbox.aave36.build import artifact
 from liqcli.sandbox.borrowers import fund
@@ -34,7 +36,7 @@ class Stage:
         self.rpc = self.world.rpc
         self.deployment = self.world.deployment
         self.start = self.run(self.rpc.call("evm_snapshot"))
-        self.steps = self.done = 0
+        self.steps = self.done = self.liquidated = 0
 
     def run(self, coroutine):
         """The result of a coroutine."""
@@ -124,11 +126,19 @@ class Stage:
         data = encode_function(admin, function, args)
         self.send(Transaction(self.deployment.deployer, self.deployment.configurator, data, function))
 
-    def liquidation(self, borrower, collateral, debt, amount, *, receive_a_token):
-        """A liquidation call by the liquidator."""
+    def liquidate(self, borrower, collateral, debt, amount, *, receive_a_token):
+        """A liquidation by the liquidator, one second after the head: its log, or why the pool refused it."""
         arguments = (collateral.token, debt.token, borrower, amount, int(receive_a_token))
         data = encode_call(LIQUIDATION_CALL, *arguments)
-        return Transaction(self.world.facts.liquidator, self.deployment.pool, data, "liquidate")
+        call = Transaction(self.world.facts.liquidator, self.deployment.pool, data, "liquidate")
+        return self.run(self._liquidate(call))
+
+    async def _liquidate(self, call):
+        at = (await self.market.head())[1] + 1
+        await self.rpc.call("evm_setNextBlockTimestamp", at)
+        receipt = await self.rpc.call("eth_sendTransactionSync", _fields(call))
+        done = [found for log in receipt["logs"] if (found := decode_liquidation(log))]
+        return at, done[0] if done else None, "" if done else await reason_of(self.rpc, call)
 
     def audit(self):
         """Both books against the pool at one block; raises when the book from the first block does not know someone."""
@@ -156,6 +166,15 @@ def _start(world, place, who):
         yield calls.supply(who, pool, asset, asset.listing.amount(20_000.0), who)
     asset = assets[(place + 4) % len(assets)]
     yield calls.borrow(who, pool, asset, asset.listing.amount(12_000.0))
+
+
+async def reason_of(rpc, transaction):
+    """Why the newest state refuses a transaction."""
+    try:
+        await rpc.call("eth_call", _fields(transaction), "latest")
+    except Reverted as err:
+        return err.reason
+    return ""
 
 
 def _fields(transaction):
