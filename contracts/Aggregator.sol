@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-/// Many reads in one eth_call, all from one block. The three functions have the selectors and encodings of Multicall3,
+/// Many reads in one eth_call, all from one block. The functions have the selectors and encodings of Multicall3,
 /// so that a caller need not know which of the two answers.
 contract Aggregator {
     struct Call3 {
@@ -28,6 +28,10 @@ contract Aggregator {
 
     function getBlockNumber() external view returns (uint256) {
         return block.number;
+    }
+
+    function getCurrentBlockGasLimit() external view returns (uint256) {
+        return block.gaslimit;
     }
 
     function getCurrentBlockTimestamp() external view returns (uint256) {

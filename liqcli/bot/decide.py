@@ -73,7 +73,7 @@ class Prospects:
 
 
 async def decide(
-    snapshot: Snapshot, market: Market, exchange: Exchange | None, *, min_profit_base: int, gas_limit: int | None = None
+    snapshot: Snapshot, market: Market, exchange: Exchange | None, *, min_profit_base: int
 ) -> Liquidation | Skip:
     """The best liquidation at the current base fee and the exchange's quotes; with own funds where there is none."""
     prospects = prospects_of(snapshot, ladder=exchange is not None)
@@ -82,7 +82,7 @@ async def decide(
     if exchange is None:
         return best_of(prospects, min_profit_base=min_profit_base, gas_price=await market.rpc.gas_price())
     gas_price, offers = await asyncio.gather(market.rpc.gas_price(), exchange.offers(prospects.sales, prospects.loans))
-    return best_of(prospects, min_profit_base=min_profit_base, gas_price=gas_price, offers=offers, gas_limit=gas_limit)
+    return best_of(prospects, min_profit_base=min_profit_base, gas_price=gas_price, offers=offers)
 
 
 def best_liquidation(snapshot: Snapshot, *, min_profit_base: int, gas_price: int) -> Liquidation | Skip:
@@ -110,10 +110,9 @@ def best_of(
     min_profit_base: int,
     gas_price: int,
     offers: Offers | None = None,
-    gas_limit: int | None = None,
 ) -> Liquidation | Skip:
     """The most profitable of the prospects (`gas_price` in wei), if it leaves `min_profit_base` after the margin."""
-    gas = _Gas.of(prospects.snapshot, gas_price, gas_limit)
+    gas = _Gas.of(prospects.snapshot, gas_price)
     if gas is None:
         return Skip("gas money has no price", "the market lists no wrapped native token that has a price")
     refusals = list(prospects.refusals)
@@ -131,25 +130,23 @@ def best_of(
 
 @dataclass(frozen=True, slots=True)
 class _Gas:
-    """What gas costs: its price in wei, and the native token's price and unit; `limit` is what a block takes."""
+    """What gas costs: its price in wei, and the native token's price and unit."""
 
     price_wei: int
     native_price: int
     native_unit: int
-    limit: int | None
 
     @classmethod
-    def of(cls, snapshot: Snapshot, price_wei: int, limit: int | None) -> "_Gas | None":
+    def of(cls, snapshot: Snapshot, price_wei: int) -> "_Gas | None":
+        """None where gas costs something and the native token has no price."""
         native = wrapped_native(snapshot.tokens.values())
         reserve = snapshot.reserves.get(native.id) if native else None
         if reserve is None:
-            return cls(0, 0, 1, limit) if price_wei == 0 else None
-        return cls(price_wei, reserve.price, reserve.unit, limit)
-
-    def fits(self, units: int) -> bool:
-        return self.limit is None or units <= self.limit
+            return cls(0, 0, 1) if price_wei == 0 else None
+        return cls(price_wei, reserve.price, reserve.unit)
 
     def base(self, units: int) -> int:
+        """So much gas in base currency, rounded up."""
         return div_ceil(units * self.price_wei * self.native_price, self.native_unit)
 
 
@@ -162,7 +159,7 @@ def _plans(
             yield _with_own_funds(prospects, choice, gas)
             continue
         quotes = list(_quotes(prospects, choice, offers, refusals))
-        fitting = [quote for quote in quotes if gas.fits(_gas_units(quote))]
+        fitting = [quote for quote in quotes if _gas_units(quote) <= offers.gas_limit]
         if len(fitting) < len(quotes):
             refusals.append(_TOO_MUCH_GAS)
         for quote in fitting:

@@ -8,6 +8,7 @@ from liqcli.chain.abi import (
     BALANCE_OF,
     FACTORY,
     FLASHLOAN_PREMIUM_TOTAL,
+    GET_BLOCK_GAS_LIMIT,
     GET_PAIR,
     GET_POOL_OF_FEE,
     GET_RESERVE_DATA,
@@ -18,7 +19,7 @@ from liqcli.chain.abi import (
     encode_call,
     words,
 )
-from liqcli.chain.aggregate import Read
+from liqcli.chain.aggregate import AGGREGATOR, Read
 from liqcli.chain.market import Market
 from liqcli.chain.reserves import required
 from liqcli.chain.routes import Offers, Quote, Route, Sale, Venue, routes_between
@@ -61,14 +62,22 @@ class Exchange:
         """Quotes for all sales, and what the pool lends of these assets, at the newest block."""
         asked = [(sale, route) for sale in dict.fromkeys(sales) for route in self.routes(sale.sold, sale.bought)]
         chunks = [asked[at : at + _QUOTES_IN_ONE_CALL] for at in range(0, len(asked), _QUOTES_IN_ONE_CALL)]
-        (premium_bps, lendable), found = await asyncio.gather(
+        (premium_bps, gas_limit, lendable), found = await asyncio.gather(
             self._loan_terms(list(dict.fromkeys(loans))), asyncio.gather(*map(self._quotes, chunks))
         )
         quotes: dict[Sale, tuple[Quote, ...]] = {}
         for sale, quote in chain.from_iterable(found):
             quotes[sale] = (*quotes.get(sale, ()), quote)
         settings = self._settings
-        return Offers(self.contract, settings.flash_loan, premium_bps, settings.margin_bps, lendable, quotes)
+        return Offers(
+            contract=self.contract,
+            flash_loan=settings.flash_loan,
+            premium_bps=premium_bps,
+            margin_bps=settings.margin_bps,
+            gas_limit=gas_limit,
+            lendable=lendable,
+            quotes=quotes,
+        )
 
     async def _quotes(self, asked: Sequence[tuple[Sale, Route]]) -> list[tuple[Sale, Quote]]:
         """A route that cannot take the amount is left out."""
@@ -79,19 +88,25 @@ class Exchange:
             if answer
         ]
 
-    async def _loan_terms(self, assets: Sequence[Address]) -> tuple[int, dict[Address, int]]:
+    async def _loan_terms(self, assets: Sequence[Address]) -> tuple[int, int, dict[Address, int]]:
+        """The premium, the block's gas limit, and what the pool can lend.
+
+        A pool of 3.1 or later counts its own balance, which is never more than the aToken's.
+        """
         pool = self._market.addresses.pool
         a_tokens = {reserve.asset: reserve.a_token for reserve in self._market.reserves}
-        reads = [(pool, encode_call(FLASHLOAN_PREMIUM_TOTAL))]
+        reads = [(pool, encode_call(FLASHLOAN_PREMIUM_TOTAL)), (AGGREGATOR, encode_call(GET_BLOCK_GAS_LIMIT))]
         for asset in assets:
             reads.append((pool, encode_call(GET_RESERVE_DATA, asset)))
             reads.append((asset, encode_call(BALANCE_OF, a_tokens[asset])))
-        premium, *states = [_number(answer) for answer in (await self._market.aggregator.read(reads)).results]
+        premium, gas_limit, *states = [
+            _number(answer) for answer in (await self._market.aggregator.read(reads)).results
+        ]
         lendable = {
             asset: held if configuration >> _FLASH_LOANS_ENABLED & 1 else 0
             for asset, configuration, held in zip(assets, states[::2], states[1::2], strict=True)
         }
-        return premium, lendable
+        return premium, gas_limit, lendable
 
     def _routers(self) -> Iterator[tuple[Address, Address, tuple[int, ...]]]:
         """Router, quoter, and the fees to look for."""

@@ -74,12 +74,16 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What can be had now: routes for each sale, the most the pool lends of each asset, and its flash-loan premium."""
+    """What can be had now: routes for each sale, the most the pool lends of each asset, and its flash-loan premium.
+
+    `gas_limit` is the newest block's: that of a small one, but once a minute.
+    """
 
     contract: Address
     flash_loan: bool
     premium_bps: int
     margin_bps: int
+    gas_limit: int
     lendable: Mapping[Address, int]
     quotes: Mapping[Sale, tuple[Quote, ...]]
 

@@ -18,6 +18,7 @@ SIGNATURES = {
     "AGGREGATE3": "aggregate3((address,bool,bytes)[])",
     "GET_BLOCK_NUMBER": "getBlockNumber()",
     "GET_BLOCK_TIMESTAMP": "getCurrentBlockTimestamp()",
+    "GET_BLOCK_GAS_LIMIT": "getCurrentBlockGasLimit()",
     "GET_POOL": "getPool()",
     "GET_PRICE_ORACLE": "getPriceOracle()",
     "GET_POOL_DATA_PROVIDER": "getPoolDataProvider()",
@@ -52,6 +53,7 @@ SIGNATURES = {
     "BALANCE_OF": "balanceOf(address)",
     "SYMBOL": "symbol()",
     "SCALED_BALANCE_OF": "scaledBalanceOf(address)",
+    "SCALED_TOTAL_SUPPLY": "scaledTotalSupply()",
 }
 
 
