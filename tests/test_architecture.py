@@ -17,11 +17,11 @@ HOMES = {"web3": "chain", "redis": "store", "typer": "cli", "rich": "cli"}
 
 
 def room_of(module: str) -> str:
-    """The room a module lies in: `bot.engine` has a floor of its own."""
+    """The room a module lies in: `bot.engine`, and `bot.worker` beside it, have a floor of their own."""
     parts = module.split(".")[1:]
     if not parts:
         return "errors"
-    return "bot.engine" if parts[:2] == ["bot", "engine"] else parts[0]
+    return "bot.engine" if parts[:2] in (["bot", "engine"], ["bot", "worker"]) else parts[0]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -71,7 +71,7 @@ def test_stages_do_not_import_each_other():
     names = ("watchlist", "channel", "tally", "risk", "amounts", "notes", "ledger", "report")
     shared = {f"liqcli.bot.{name}" for name in names}
     for path in (PACKAGE / "bot").glob("*.py"):
-        if path.stem in ("engine", "dispatch", "pulse", "__init__"):
+        if path.stem in ("engine", "worker", "dispatch", "pulse", "__init__"):
             continue
         stages = {name for name in imports_of(path) if re.fullmatch(r"liqcli\.bot\.[a-z]+", name)}
         assert stages <= shared, f"{path.stem} imports {stages - shared}"

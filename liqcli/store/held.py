@@ -1,6 +1,8 @@
 """Claims whose work may outlast a lease: kept alive together, and proved once more before anything is sent."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from liqcli.errors import Unreachable
 from liqcli.store.queue import BorrowerQueue, Claim
@@ -40,19 +42,27 @@ class HeldClaims:
 
     async def done(self, *claims: Claim) -> None:
         """Finish these; those lost meanwhile are left to their new holder."""
-        await self._queue.done(claims)
-        self._held.difference_update(claims)
+        with self._letting_go(claims):
+            await self._queue.done(claims)
 
     async def retry(self, *claims: Claim, reason: str) -> None:
         """Put these back after a failure."""
-        await self._queue.retry(claims, reason)
-        self._held.difference_update(claims)
+        with self._letting_go(claims):
+            await self._queue.retry(claims, reason)
 
-    async def release(self) -> None:
-        """Give everything back untouched, as when the process ends."""
-        claims = list(self._held)
-        await self._queue.release(claims)
-        self._held.difference_update(claims)
+    async def release(self, *claims: Claim) -> None:
+        """Give these, or everything, back untouched, as when the process ends."""
+        given = claims or tuple(self._held)
+        with self._letting_go(given):
+            await self._queue.release(given)
+
+    @contextmanager
+    def _letting_go(self, claims: Sequence[Claim]) -> Iterator[None]:
+        """Not kept any longer, also when Redis does not answer: then the leases end by themselves."""
+        try:
+            yield
+        finally:
+            self._held.difference_update(claims)
 
     async def _renew(self, *claims: Claim) -> None:
         ours = await self._queue.renew(claims)

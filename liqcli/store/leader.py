@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from liqcli.errors import AlreadyRunning, Unreachable
@@ -98,8 +99,9 @@ class LeaderLease:
 
     async def release(self) -> None:
         """Let a standby take over at once; one that we do not hold stays as it is."""
-        if self.is_held and await self.renew():
-            await self._lease.release()
+        with suppress(Unreachable):  # then it ends by itself
+            if self.is_held and await self.renew():
+                await self._lease.release()
 
     async def leader(self) -> Leader | None:
         """Who led last, or None if nobody ever did."""

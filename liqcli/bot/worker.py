@@ -1,0 +1,221 @@
+"""The worker: takes from the queue that a run on another machine fills, reads, decides and sends with a key of its own.
+
+It keeps no book. A claim is held from the moment it is taken until the receipt is there, so of all runs and workers one
+at a time deals with a borrower; and it is proved once more just before each send.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from time import monotonic
+
+from liqcli.bot.decide import Skip, decide
+from liqcli.bot.evaluate import Evaluation, evaluate, recall
+from liqcli.bot.execute import Executor
+from liqcli.bot.notes import Note, Tell
+from liqcli.bot.tally import Tally
+from liqcli.bot.watchlist import Watchlist
+from liqcli.chain.exchange import Exchange
+from liqcli.chain.market import Market
+from liqcli.chain.reserves import Unknown
+from liqcli.config import Settings
+from liqcli.errors import Reverted, Unreachable, WrongTarget
+from liqcli.model import Address, EventKind, Liquidation, Reading, Receipt
+from liqcli.store.cache import HealthCache
+from liqcli.store.held import HeldClaims
+from liqcli.store.queue import BorrowerQueue, Claim
+from liqcli.wallet.policy import Denied
+
+_IDLE_S = 0.25
+_BACK_OFF_S = 1.0
+_DRAIN_S = 30.0
+_WARN_EVERY_S = 10.0
+
+
+class Worker:
+    """One process's share of the work; without an executor it is a dry run."""
+
+    def __init__(
+        self,
+        *,
+        market: Market,
+        queue: BorrowerQueue,
+        cache: HealthCache,
+        settings: Settings,
+        executor: Executor | None,
+        exchange: Exchange | None,
+        tell: Tell,
+    ) -> None:
+        self.tally = Tally()
+        self.claimed = 0
+        self.fenced = 0
+        self.market = market
+        self.cache = cache
+        self._queue = queue
+        self._settings = settings
+        self._executor = executor
+        self._exchange = exchange
+        self._tell = tell
+        self._held = HeldClaims(queue, lease_s=settings.queue.lease_s)
+        self._watchlist = Watchlist()
+        self._sending = asyncio.Lock()
+        self._settling: set[asyncio.Task[None]] = set()
+        self._told: dict[Address, str] = {}
+        self._warned_at = -_WARN_EVERY_S
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; what is under way is finished, what is held is given back."""
+        if self._executor is not None:
+            await self._recover(self._executor)
+        self._tell(Note("READY", "claiming from the queue"))
+        keeping = asyncio.create_task(self._held.keep())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(self._settings.workers):
+                    tasks.create_task(self._work(stop))
+            await self._drain()
+        finally:
+            keeping.cancel()
+
+    async def _recover(self, executor: Executor) -> None:
+        for plan, end in await executor.recover():
+            receipt, why = (end, end.tx_hash) if isinstance(end, Receipt) else (None, str(end))
+            self._tell(Note("recovered", why, plan=plan, receipt=receipt))
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                claims = await self._queue.claim(self._settings.tiers.critical.batch)
+                if claims:
+                    await self._deal_with(claims)
+                    continue
+                pause_s = _IDLE_S
+            except (Unreachable, WrongTarget) as err:
+                self._warn(str(err))
+                pause_s = _BACK_OFF_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_s)
+
+    async def _deal_with(self, claims: Sequence[Claim]) -> None:
+        """Read all at once; the healthy are finished, the unknown tried again, the others dealt with one by one."""
+        self.claimed += len(claims)
+        self._held.add(*claims)
+        undone = {claim.borrower: claim for claim in claims}
+        try:
+            evaluation = await self._read(claims)
+            below = {reading.borrower for reading in evaluation.liquidatable}
+            await self._held.retry(*_taken(undone, evaluation.failed), reason="read failed")
+            await self._held.done(*_taken(undone, undone.keys() - below))
+            for reading in evaluation.liquidatable:
+                await self._consider(undone[reading.borrower], reading)
+                del undone[reading.borrower]
+        finally:
+            if undone:  # node or Redis are to blame: no failure of these borrowers
+                await self._held.release(*undone.values())
+
+    async def _read(self, claims: Sequence[Claim]) -> Evaluation:
+        """Events always, sweeps only where the shared cache has nothing fresh."""
+        swept = [claim.borrower for claim in claims if claim.because == EventKind.SWEEP]
+        fresh = await recall(swept, watchlist=self._watchlist, cache=self.cache, settings=self._settings)
+        wanted = [claim.borrower for claim in claims if claim.borrower not in fresh]
+        return await evaluate(
+            wanted, market=self.market, watchlist=self._watchlist, cache=self.cache, settings=self._settings
+        )
+
+    async def _consider(self, claim: Claim, reading: Reading) -> None:
+        arrived = monotonic()
+        try:
+            snapshot = await self.market.snapshot(reading.borrower)
+            least = self._settings.limits.min_profit_base
+            decision = await decide(snapshot, self.market, self._exchange, min_profit_base=least)
+        except Unknown as err:
+            await self._skip(claim, reading, err.reason, str(err))
+            return
+        if isinstance(decision, Skip):
+            await self._skip(claim, reading, decision.reason, decision.text)
+        elif self._executor is None:
+            self._say_once(reading, "planned", Note("dry run", reading=reading, plan=decision))
+            await self._held.done(claim)
+        else:
+            self.tally.planned += 1
+            self._tell(Note("plan", reading=reading, plan=decision))
+            await self._send(self._executor, claim, reading, decision, arrived)
+
+    async def _send(
+        self, executor: Executor, claim: Claim, reading: Reading, plan: Liquidation, arrived: float
+    ) -> None:
+        """One send at a time, and only while the borrower is ours; its receipt is awaited beside the next ones."""
+        async with self._sending:
+            if not await self._held.fence(claim):
+                self.fenced += 1
+                self._tell(Note("fenced", "somebody else has this borrower by now: nothing was sent", reading))
+                return
+            try:
+                tx_hash = await executor.send(plan)
+            except Reverted as err:
+                reason = f"simulation reverted: {err.reason or 'no reason given'}"
+                await self._skip(claim, reading, reason, str(err))
+                return
+            except Denied as err:
+                await self._skip(claim, reading, err.reason, str(err))
+                return
+            except Unreachable as err:
+                await self._failed(claim, reading, plan, str(err))
+                return
+        self.tally.sent += 1
+        self.tally.event_to_send.since(arrived)
+        self._tell(Note("sent", reading=reading, plan=plan, tx_hash=tx_hash))
+        settling = asyncio.create_task(self._settle(executor, claim, reading, plan, tx_hash))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    async def _settle(
+        self, executor: Executor, claim: Claim, reading: Reading, plan: Liquidation, tx_hash: str
+    ) -> None:
+        try:
+            receipt = await executor.receipt(tx_hash, plan)
+        except Unreachable as err:
+            await self._failed(claim, reading, plan, str(err))
+            return
+        self.tally.profit_base += receipt.profit_base
+        kind = "won" if receipt.succeeded else "failed"
+        self.tally.won += receipt.succeeded
+        self.tally.failed += not receipt.succeeded
+        self._tell(Note(kind, reading=reading, plan=plan, tx_hash=tx_hash, receipt=receipt))
+        with suppress(Unreachable):  # the lease ends by itself
+            await self._held.done(claim)
+
+    async def _failed(self, claim: Claim, reading: Reading, plan: Liquidation, why: str) -> None:
+        self.tally.failed += 1
+        self._tell(Note("failed", why, reading, plan))
+        with suppress(Unreachable):
+            await self._held.retry(claim, reason=why)
+
+    async def _skip(self, claim: Claim, reading: Reading, reason: str, text: str) -> None:
+        if self._say_once(reading, reason, Note("skip", text, reading)):
+            self.tally.skipped[reason] += 1
+        await self._held.done(claim)
+
+    def _say_once(self, reading: Reading, what: str, note: Note) -> bool:
+        """A borrower comes again at every sweep: only what is new about it is said."""
+        is_new = self._told.get(reading.borrower) != what
+        if is_new:
+            self._told[reading.borrower] = what
+            self._tell(note)
+        return is_new
+
+    async def _drain(self) -> None:
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=_DRAIN_S)
+        with suppress(Unreachable):
+            await self._held.release()
+
+    def _warn(self, text: str) -> None:
+        if monotonic() - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = monotonic()
+            self._tell(Note("warn", text))
+
+
+def _taken(claims: dict[Address, Claim], borrowers: Iterable[Address]) -> list[Claim]:
+    """The claims of these borrowers, taken out."""
+    return [claims.pop(borrower) for borrower in list(borrowers)]

@@ -1,0 +1,144 @@
+"""The worker without a book: from a filled queue to mined liquidations, one holder at a time."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
+
+from liqcli.bot.worker import Worker
+from liqcli.chain.market import open_market
+from liqcli.config import load_settings
+from liqcli.errors import Unreachable
+from liqcli.model import Tier
+from liqcli.store.cache import HealthCache
+from liqcli.store.queue import BorrowerQueue, Entry
+from tests.bot.test_engine import RecordingRpc, account_health, crash, liquidatable, until
+from tests.wallet.wallets import executor_on
+
+NAMESPACE = "liq:999:worker-test:v1"
+
+
+@asynccontextmanager
+async def working(world, redis, *, live, notes, **settings):
+    """A worker on the sandbox's market until the block ends, then drained."""
+    with TemporaryDirectory() as directory:
+        async with RecordingRpc(world.facts.rpc_url) as rpc:
+            market = await open_market(rpc, name="worker-test", provider=world.facts.provider, chain_id=999)
+            worker = Worker(
+                market=market,
+                queue=BorrowerQueue(redis, namespace=NAMESPACE),
+                cache=HealthCache(redis, namespace=NAMESPACE),
+                settings=load_settings({"workers": 2, **settings}),
+                executor=executor_on(market, world, directory) if live else None,
+                exchange=None,
+                tell=notes.append,
+            )
+            stop = asyncio.Event()
+            running = asyncio.create_task(worker.run(stop))
+            try:
+                yield worker
+            finally:
+                stop.set()
+                await running
+
+
+async def push_all(world, redis):
+    """What a run would have queued."""
+    queue = BorrowerQueue(redis, namespace=NAMESPACE)
+    await queue.push([Entry(plan.borrower, 0.5, Tier.CRITICAL, None, "price") for plan in world.plans])
+    return queue
+
+
+async def is_empty(queue):
+    """Whether nothing is ready, waiting or held."""
+    stats = await queue.stats()
+    return stats.items + stats.leased == 0
+
+
+async def drained(queue, timeout_s=30):
+    """Wait until the queue is empty."""
+    async with asyncio.timeout(timeout_s):
+        while not await is_empty(queue):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_worker_liquidates_what_a_run_queued(chain, redis):
+    """After a crash it reads, decides and sends by itself; claims are finished only with the receipt."""
+    notes = []
+    await crash(chain, 12)
+    fallen = await liquidatable(chain)
+    queue = await push_all(chain, redis)
+    async with working(chain, redis, live=True, notes=notes) as worker:
+        await drained(queue)
+    assert worker.claimed == len(chain.plans)
+    assert worker.tally.won >= 1
+    assert worker.tally.won + worker.tally.skipped.total() == len(fallen)
+    for note in notes:
+        if note.kind == "won":
+            assert await account_health(chain, note.plan.borrower) > note.reading.health_factor
+
+
+async def test_two_workers_never_share_a_borrower(chain, redis):
+    """Each borrower is claimed once, by one of the two."""
+    first, second = [], []
+    queue = await push_all(chain, redis)
+    async with (
+        working(chain, redis, live=False, notes=first) as one,
+        working(chain, redis, live=False, notes=second) as other,
+    ):
+        await drained(queue)
+    assert one.claimed + other.claimed == len(chain.plans)
+    planned = [[note.reading.borrower for note in notes if note.kind == "dry run"] for notes in (first, second)]
+    assert not set(planned[0]) & set(planned[1])
+
+
+async def test_a_worker_that_lost_its_lease_sends_nothing(chain, redis):
+    """Between its plan and its send another took the borrower over: the fence holds the transaction back."""
+    notes = []
+    await crash(chain, 12)
+    await liquidatable(chain)
+    async with working(chain, redis, live=True, notes=notes) as worker:
+        rest = worker.market.snapshot
+        thief = BorrowerQueue(redis, namespace=NAMESPACE)
+
+        async def robbed(borrower):
+            snapshot = await rest(borrower)
+            member = bytes.fromhex(borrower[2:])
+            await redis.zadd(f"{{{NAMESPACE}:s0}}:lease", {member: 1}, xx=True)
+            await thief.claim(50)
+            return snapshot
+
+        worker.market.snapshot = robbed
+        await push_all(chain, redis)
+        await until(lambda: worker.fenced + worker.tally.skipped.total() >= 3, 30)
+        methods = list(worker.market.rpc.methods)
+    assert worker.fenced >= 1
+    assert worker.tally.sent == 0
+    assert "eth_sendRawTransaction" not in methods
+
+
+async def test_a_node_that_does_not_answer_kills_no_borrower(chain, redis):
+    """Claims go back untouched while the RPC is away, and are worked off when it is back."""
+    notes = []
+    queue = await push_all(chain, redis)
+    async with working(chain, redis, live=False, notes=notes) as worker:
+        readings, down = worker.market.readings, [True]
+
+        async def unreachable(borrowers):
+            if down[0]:
+                raise Unreachable("the node is away")
+            return await readings(borrowers)
+
+        worker.market.readings = unreachable
+        await until(lambda: any(note.kind == "warn" for note in notes))
+        assert all(item.tries == 0 for item in await queue.peek(100))
+        down[0] = False
+        await drained(queue)
+    assert (await queue.stats()).dead == 0
+
+
+async def test_a_worker_that_ends_gives_everything_back(chain, redis):
+    """After the drain nothing is leased."""
+    queue = await push_all(chain, redis)
+    async with working(chain, redis, live=False, notes=[]):
+        await asyncio.sleep(0.05)
+    assert (await queue.stats()).leased == 0

@@ -1,0 +1,56 @@
+"""`liq worker` beside a running `liq run`, as processes."""
+
+import json
+
+
+def connection(running):
+    """The options with which another machine reaches the running bot's chain and Redis."""
+    sandbox = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    return (
+        *("--rpc", sandbox["rpc_url"], "--pool-addresses-provider", sandbox["provider"]),
+        *("--market", sandbox["market"], "--redis", sandbox["redis_url"]),
+    )
+
+
+def lines_of(count):
+    """A flood of queued borrowers, as an export has them."""
+    facts = {"tier": "critical", "score": 0.5, "health_factor": None, "because": "borrow", "age_s": 0, "tries": 0}
+    return "\n".join(
+        json.dumps({**facts, "borrower": f"0x{number:040x}", "state": "ready"}) for number in range(1, count)
+    )
+
+
+def test_a_worker_shares_the_queue_of_a_run(place, running):
+    """From a data directory of its own it takes a part of a flood, sends nothing, and sums up."""
+    with place.start("worker", *connection(running), "--duration", "8s", "--json") as process:
+        for line in process.stderr:
+            if " READY " in line:
+                break
+        assert running.liq("queue", "import", "-", text=lines_of(10_000)).code == 0
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["mode"] == "dry run"
+    assert summary["claimed"] > 0
+    assert summary["rpc"]["requests"] > 0
+    assert summary["liquidations"]["sent"] == 0
+    totals = running.liq("queue", "stats", "--json").json["totals"]
+    assert summary["claimed"] < totals["claimed"]
+
+
+def test_a_worker_needs_a_shared_redis(place, running):
+    """It never starts a server of its own: exit 3, and the option to give."""
+    rpc, name = connection(running)[:2], connection(running)[2:6]
+    finished = place.liq("worker", *rpc, *name, "--duration", "1s")
+    assert finished.code == 3, finished.err
+    assert "hint: --redis URL" in finished.err
+
+
+def test_a_live_worker_is_not_started_by_accident(place, running):
+    """--live needs policy.live, and a key of its own."""
+    finished = place.liq("worker", *connection(running), "--live", "--duration", "1s")
+    assert finished.code == 3, finished.err
+    assert "policy.live is false" in finished.err
+    allowed = place.liq("worker", *connection(running), "--live", "--yes", "--duration", "1s", LIQ_POLICY__LIVE="true")
+    assert allowed.code == 6, allowed.err
+    assert "--account NAME" in allowed.err
