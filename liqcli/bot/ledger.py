@@ -17,7 +17,7 @@ from liqcli.model import Address
 logger = logging.getLogger(__name__)
 
 STARTED, ENDED = "run", "end"
-_DECISIONS = {"plan", "dry run", "skip", "sent", "won", "failed", "recovered"}
+_DECISIONS = {"plan", "dry run", "skip", "sent", "won", "failed", "recovered", "liquidated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Decision:
     gas_used: int | None = None
     gas_wei: int | None = None
     tx_hash: str | None = None
+    reading_age_s: float | None = None
     why: str = ""
     rival: Rival | None = None
 
@@ -93,9 +94,9 @@ class Ledger:
             logger.warning("the ledger in %s takes no lines: %s", self._directory, err)
 
     def _decision(self, note: Note) -> Decision:
-        plan, receipt, reading = note.plan, note.receipt, note.reading
+        plan, receipt, reading, now = note.plan, note.receipt, note.reading, _now()
         return Decision(
-            at=_now(),
+            at=now,
             kind=note.kind,
             market=self._market,
             mode=self._mode,
@@ -110,6 +111,7 @@ class Ledger:
             gas_used=receipt.gas_used if receipt else None,
             gas_wei=receipt.gas_used * receipt.gas_price if receipt else None,
             tx_hash=receipt.tx_hash if receipt else note.tx_hash or None,
+            reading_age_s=round(now - reading.at, 3) if reading else None,
             why=note.text,
         )
 

@@ -31,7 +31,8 @@ def open_record(
     stack.push_async_callback(rivals.close)
 
     def tell(note: "Note") -> None:
-        printer.note(note)
+        if note.kind != "liquidated":  # by whom is not known yet: `liq audit missed` tells
+            printer.note(note)
         ledger.note(note)
         rivals.note(note)
 
