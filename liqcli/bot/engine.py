@@ -168,12 +168,20 @@ class Engine:
             self._entry(event.kind, borrower, event.at) for borrower, event in kinds.items() if self._calls(event)
         ]
         await self._push(entries)
+        self._tell_liquidated(events)
         await self._forget_cached(events)
         for event in kinds.values():
             self.tally.event_to_queue.since(event.at)
         self.tally.applied += size
         self.tally.coalesced += size - len(kinds)
         await self.events.settle(size)
+
+    def _tell_liquidated(self, events: Arrivals) -> None:
+        """Who was liquidated, with what was known of them, for the audit of those we missed."""
+        for event in events:
+            if event.kind is EventKind.LIQUIDATION:
+                known = self.watchlist.reading(event.borrower)
+                self._tell(Note("liquidated", self._told.get(event.borrower, ""), known))
 
     def _calls(self, event: Event) -> bool:
         """Whether a borrower has to be looked at on the chain: a sweep always, else who is unknown or near."""
