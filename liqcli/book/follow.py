@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from liqcli.book.events import ReserveListed, Upgraded, blocks_without_time, decode_logs
 from liqcli.book.positions import UNDO_BLOCKS, Book, BrokenPage, Identity, Outcome, Page, TooDeep
 from liqcli.book.reads import read_accounts, read_market
+from liqcli.book.rounding import probe_rounding
 from liqcli.chain.logs import RawLog, Window, follow_windows, read_headers, read_logs
 from liqcli.chain.market import Market
 
@@ -85,11 +86,15 @@ class Follower:
 
     async def _take(self, window: Window) -> Step:
         page = await self._page(window)
-        if any(self._needs_reload(event) for event in page.events):
-            await self.market.reload()
-            self.book.learn(self.market.reserves, self.market.version)
-            page = await self._page(await read_logs(self.market, window.first, window.last))
-        return Step(page, window.logs, self.book.apply(page))
+        if not any(self._needs_reload(event) for event in page.events):
+            return Step(page, window.logs, self.book.apply(page))
+        await self.market.reload()
+        self.book.learn(self.market.reserves, self.market.version)
+        window = await read_logs(self.market, window.first, window.last)
+        page = await self._page(window)
+        outcome = self.book.apply(page)
+        await probe_rounding(self.market, self.book.ledger)
+        return Step(page, window.logs, outcome)
 
     async def _page(self, window: Window) -> Page:
         missing = blocks_without_time(window.logs) - window.headers.keys()

@@ -8,6 +8,7 @@ from time import monotonic
 from liqcli.book.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint, set_aside
 from liqcli.book.follow import Follower, begin_at_first_block, begin_at_head
 from liqcli.book.positions import Book, Identity
+from liqcli.book.rounding import probe_rounding
 from liqcli.chain.logs import read_headers
 from liqcli.chain.market import Market
 from liqcli.errors import Unreachable
@@ -92,6 +93,7 @@ async def catch_up(
             if path is not None and monotonic() - saved > _SAVE_EVERY_S:
                 save_checkpoint(book, path)
                 saved = monotonic()
+        await probe_rounding(follower.market, book.ledger)
         await heal_all(follower)
     finally:
         if path is not None:

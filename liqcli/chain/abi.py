@@ -54,7 +54,6 @@ IS_LIQUIDATION_ALLOWED = bytes.fromhex("7a5d20ea")
 BALANCE_OF = bytes.fromhex("70a08231")
 SYMBOL = bytes.fromhex("95d89b41")
 SCALED_BALANCE_OF = bytes.fromhex("1da24f3e")
-BALANCE_OF = bytes.fromhex("70a08231")
 SCALED_TOTAL_SUPPLY = bytes.fromhex("b1bf962d")
 
 _ADDRESS_PADDING = bytes(12)

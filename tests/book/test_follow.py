@@ -6,6 +6,7 @@ from liqcli.book.audit import Rota, audit, compare
 from liqcli.book.follow import Follower, begin_at_first_block, begin_at_head
 from liqcli.book.positions import TooDeep, Unknown
 from liqcli.book.reads import read_truth
+from liqcli.book.rounding import probe_rounding
 from liqcli.book.state import Doubt
 from liqcli.chain.abi import ZERO_ADDRESS
 from liqcli.sandbox import calls
@@ -232,6 +233,24 @@ async def test_an_upgraded_token_goes_on_exactly(chain):
     assert await all_exact(follower)
     assert follower.book.ledger.tokens[asset.a_token].directional is False
     assert follower.book.unknown == {}
+
+
+async def test_a_token_tells_how_it_rounds(chain):
+    """A token thought to round as another release does is corrected by its own answers, and its holders read again."""
+    follower = await whole(chain)
+    await pass_time(chain, 86_400)
+    ledger = follower.book.ledger
+    wrong = [token for token in ledger.tokens.values() if ledger.holders(token)]
+    for token in wrong:
+        token.directional = True
+    corrected = await probe_rounding(follower.market, ledger)
+    assert set(corrected) <= {token.address for token in wrong}
+    assert len(corrected) > len(wrong) // 2
+    assert all(ledger.tokens[address].directional is False for address in corrected)
+    assert set(follower.book.unknown) == {
+        who for address in corrected for who in ledger.holders(ledger.tokens[address])
+    }
+    assert await probe_rounding(follower.market, ledger) == []
 
 
 async def test_an_upgrade_in_the_past_puts_its_holders_in_doubt(chain):
