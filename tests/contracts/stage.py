@@ -64,12 +64,13 @@ async def take_up(world, who, supplied_usd, borrowed_usd):
         await send_all(world.rpc, [step])
 
 
-async def fall(world, percent):
-    """The volatile assets lose so many per cent, at the feeds and on the exchanges."""
+async def fall(world, percent, *, depeg=0):
+    """The volatile assets lose so many per cent, at the feeds and on the exchanges; staked HYPE `depeg` more."""
     prices = {
         asset.listing.symbol: asset.listing.price * (100 - percent * bool(asset.listing.volatility)) // 100
         for asset in world.deployment.assets
     }
+    prices["wstHYPE"] = prices["wstHYPE"] * (100 - depeg) // 100
     deployer = world.deployment.deployer
     await send_all(
         world.rpc, [calls.set_price(deployer, asset, prices[asset.listing.symbol]) for asset in world.deployment.assets]
