@@ -54,6 +54,8 @@ SIGNATURES = {
     "SYMBOL": "symbol()",
     "SCALED_BALANCE_OF": "scaledBalanceOf(address)",
     "SCALED_TOTAL_SUPPLY": "scaledTotalSupply()",
+    "GET_RESERVE_NORMALIZED_DEBT": "getReserveNormalizedVariableDebt(address)",
+    "GET_RESERVE_NORMALIZED_INCOME": "getReserveNormalizedIncome(address)",
 }
 
 
