@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def leading(
-    settings: Settings, redis_url: str, namespace: str, *, tell: Callable[[str], None], lost: Callable[[str], None]
+    settings: Settings, redis_url: str, namespace: str, *, tell: Callable[[str], None], stop: asyncio.Event
 ) -> "AsyncIterator[LeaderLease]":
     """Lead while the block lasts; entering waits for as long as another leads.
 
-    `lost` is told once if another takes over: we were cut off from Redis for a lease while the other was not.
+    `stop` is set if another takes over: we were cut off from Redis for a lease while the other was not.
     """
     from liqcli.store.connection import open_redis
     from liqcli.store.leader import LeaderLease
 
     redis = await open_redis(redis_url, timeout_s=settings.redis.timeout_s)
     lease = LeaderLease(redis, namespace=namespace)
+
+    def lost(why: str) -> None:
+        tell(f"{why}: ending this run")
+        stop.set()
+
     try:
         await lease.stand_by(tell)
         keeping = asyncio.create_task(lease.keep(lost))

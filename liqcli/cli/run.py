@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liqcli.cli import options, wallet
+from liqcli.cli.lead import leading
 from liqcli.cli.notes import Printer
 from liqcli.cli.record import open_record
 from liqcli.cli.render import print_json, say
@@ -118,6 +119,9 @@ async def _run(
         market = await connect.open_market_at(stack, settings, target)
         redis_url = await connect.find_redis(stack, settings, target)
         namespace = connect.namespace_at(market.chain_id, market.name)
+        stop = asyncio.Event()
+        if settings.redis.url is not None:  # an embedded one has no other run on it
+            await stack.enter_async_context(leading(settings, redis_url, namespace, tell=say, stop=stop))
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
         queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
         tell = open_record(stack, settings, market, printer, mode=mode)
@@ -130,7 +134,7 @@ async def _run(
         holding.publish(facts)
         printer.banner(mode)
         telling = asyncio.create_task(_tell_status(holding, facts, engine, settings))
-        interrupted = await _until_stopped(engine, duration_s=duration_s)
+        interrupted = await _until_stopped(engine, stop, duration_s=duration_s)
         telling.cancel()
         if as_json:
             print_json(summary_of(engine, mode=mode, network=settings.network))
@@ -241,9 +245,9 @@ async def _open_executor(
     )
 
 
-async def _until_stopped(engine: "Engine", *, duration_s: float | None) -> bool:
+async def _until_stopped(engine: "Engine", stop: asyncio.Event, *, duration_s: float | None) -> bool:
     """Run until the duration ends or a signal comes; True when it was Ctrl-C. A second signal stops at once."""
-    stop, signals = asyncio.Event(), list[signal.Signals]()
+    signals = list[signal.Signals]()
     running = asyncio.create_task(engine.run(stop))
 
     def on_signal(number: signal.Signals) -> None:
