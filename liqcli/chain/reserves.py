@@ -149,5 +149,6 @@ def required(result: bytes | None, what: str) -> bytes:
 def not_a_pool(address: Address, what: str) -> WrongTarget:
     """The error for a contract that does not answer as Aave V3 does."""
     return WrongTarget(
-        f"{address} is a contract, but not {what}", hint="check --pool-addresses-provider, or name a preset: --market hyperlend"
+        f"{address} is a contract, but not {what}",
+        hint="check --pool-addresses-provider, or name a preset: --market hyperlend",
     )
