@@ -37,12 +37,13 @@ class Key:
     __slots__ = ("__account", "address")
 
     def __init__(self, secret: str | Secret) -> None:
+        self.address: Address = ""
         account = _account(secret.reveal() if isinstance(secret, Secret) else secret)
         del secret  # a traceback that shows local variables must not find it here
         if account is None:
             raise SecretError("the key is not 32 bytes of hex", hint="0x and 64 hex digits")
         self.__account = account
-        self.address: Address = self.__account.address.lower()
+        self.address = account.address.lower()
 
     def __repr__(self) -> str:
         return f"Key({self.address})"
@@ -52,12 +53,10 @@ class Key:
 
     def sign(self, transaction: Mapping[str, Any]) -> tuple[str, str]:
         """Sign a transaction locally; returns the raw bytes and the hash, both as 0x hex. Only the policy calls it."""
-        from eth_utils.address import to_checksum_address
-
-        to = transaction["to"]
-        checked = {**transaction, "to": b"" if to is None else to_checksum_address(to)}
-        signed = self.__account.sign_transaction(checked)
-        return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
+        signed = _signed(self.__account, transaction)
+        if signed is None:
+            raise SecretError("the transaction cannot be signed", hint="a field is missing or has no value of its kind")
+        return signed
 
 
 def keep_memory_private() -> None:
@@ -75,3 +74,15 @@ def _account(secret: str) -> Any | None:
         return Account.from_key(secret)
     except ValueError:
         return None
+
+
+def _signed(account: Any, transaction: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The raw bytes and the hash, None for a malformed transaction; the library's frames hold the key."""
+    from eth_utils.address import to_checksum_address
+
+    try:
+        to = transaction["to"]
+        signed = account.sign_transaction({**transaction, "to": b"" if to is None else to_checksum_address(to)})
+    except (KeyError, TypeError, ValueError):
+        return None
+    return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()

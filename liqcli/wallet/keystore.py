@@ -173,7 +173,7 @@ def _decrypted(document: Mapping[str, Any], password: Secret) -> tuple[Secret | 
     """The key, or what is wrong; the library's own errors may carry what the file holds."""
     from eth_keyfile.keyfile import decode_keyfile_json
 
-    if fault := _cost_fault(document["crypto"]):
+    if fault := _fault_in(document["crypto"]):
         return None, fault
     try:
         raw: bytes = decode_keyfile_json(dict(document), password.reveal().encode())
@@ -185,8 +185,10 @@ def _decrypted(document: Mapping[str, Any], password: Secret) -> tuple[Secret | 
     return Secret("0x" + raw.hex()), ""
 
 
-def _cost_fault(crypto: Mapping[str, Any]) -> str:
-    """What would make the key derivation take the machine down, or is no number at all."""
+def _fault_in(crypto: Mapping[str, Any]) -> str:
+    """What is no v3 keystore, or would have the key derivation take the machine down."""
+    if crypto.get("cipher") != "aes-128-ctr":
+        return "its cipher is not aes-128-ctr"
     parameters = crypto.get("kdfparams")
     if not isinstance(parameters, Mapping):
         return "its `crypto` part is malformed"
