@@ -163,10 +163,9 @@ class Journal:
         """Drop what neither the limits nor a chain that takes blocks back can need."""
         for nonce in sorted(self._slots)[:-KEPT_LANDED]:
             outcome = self._slots[nonce].outcome
-            if outcome is None or outcome.at > now - DAY_S:
-                return
-            for attempt in self._slots.pop(nonce).attempts:
-                del self._nonce_of[attempt.hash]
+            if outcome is not None and outcome.at <= now - DAY_S:
+                for attempt in self._slots.pop(nonce).attempts:
+                    del self._nonce_of[attempt.hash]
 
     def _load(self) -> None:
         content = self.path.read_bytes()
