@@ -39,7 +39,8 @@ class Follower:
     async def follow(self, to: int) -> AsyncIterator[Step]:
         """Bring the book to block `to`, page by page; ends early where the node's own chain ends.
 
-        A reorganisation is undone and read anew within the same call; TooDeep when the book did not keep that much.
+        A reorganisation is undone and read anew within the same call; after one that is deeper than the book keeps,
+        everyone is unknown until `heal` has read them.
         """
         settled = to - UNDO_BLOCKS
         if self.book.cursor < settled:
@@ -80,8 +81,7 @@ class Follower:
         if window.last < first:
             return Step(_nothing(book.cursor, window.head), [], book.rollback(book.cursor))
         if self._is_forked(window):
-            undone_to = await self._common_block(window)
-            return Step(_nothing(undone_to, window.head), [], book.rollback(undone_to), undone_to)
+            return await self._go_back(window)
         return await self._take(window)
 
     async def _take(self, window: Window) -> Step:
@@ -125,15 +125,25 @@ class Follower:
         gone = (log for log in window.logs if log.get("removed"))
         return [block for log in gone if known.get(block := int(log["blockNumber"], 16)) == log.get("blockHash")]
 
-    async def _common_block(self, window: Window) -> int:
-        """The newest block that the book and the chain have in common."""
-        known = self.book.hashes
+    async def _go_back(self, window: Window) -> Step:
+        common = await self._common_blocks(window)
+        try:
+            undone_to = max(common, default=-1)
+            outcome = self.book.rollback(undone_to)
+        except TooDeep:
+            state = await read_market(self.market)
+            undone_to = state.block
+            outcome = self.book.restart(state.reserves, state.emodes, block=state.block)
+        return Step(_nothing(undone_to, window.head), [], outcome, undone_to)
+
+    async def _common_blocks(self, window: Window) -> list[int]:
+        """Blocks that the book and the chain have in common, before any whose logs were removed."""
+        known, removed = self.book.hashes, self._removed(window)
         headers = await read_headers(self.market, known)
         common = [block for block, header in headers.items() if known[block] == header.hash]
-        if not common:
-            oldest = min(known, default=self.book.cursor)
-            raise TooDeep(f"no block since {oldest:,} is still in the chain", hint="the book is built anew")
-        return min([max(common), *(block - 1 for block in self._removed(window))])
+        if removed:
+            return [block for block in [*common, min(removed) - 1] if block < min(removed)]
+        return common
 
 
 def _hashes(logs: Sequence[RawLog]) -> dict[int, str]:

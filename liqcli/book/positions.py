@@ -98,6 +98,7 @@ class Book:
         self.ledger = Ledger(listable, identity.pool, version, complete=complete)
         self._prices: dict[Address, int] = {}
         self._steps: deque[_Step] = deque()
+        self._ahead: dict[Address, int] = {}
         self._floor = cursor
         self._undo_blocks = undo_blocks
 
@@ -233,6 +234,8 @@ class Book:
         account.indexes, account.used, account.emode = dict(indexes or {}), position.collateral_ids, position.emode
         account.as_of = block
         self.ledger.put_account(position.borrower, account)
+        if block > self.cursor:
+            self._ahead[position.borrower] = block
         return True
 
     def put_market(
@@ -246,6 +249,22 @@ class Book:
         self.ledger.emodes, self.ledger.emodes_as_of = dict(emodes), block
         self.ledger.changes.market = True
         return True
+
+    def restart(
+        self, reserves: Iterable[ReserveState], emodes: Mapping[int, tuple[EMode, Address | None]], *, block: int
+    ) -> Outcome:
+        """Begin anew at a block that the chain answered for: the market is known, every account is to be read again."""
+        self.cursor = self._floor = block
+        self.hashes, self._ahead, self.ledger.complete = {}, {}, False
+        self._steps.clear()
+        for token in self.ledger.tokens.values():
+            token.total = None
+        for state in self.ledger.reserves.values():
+            state.doubts.clear()
+        self.put_market(reserves, emodes, block=block)
+        for borrower in self.ledger.accounts:
+            self.ledger.doubt(borrower, "the chain changed deeper than the book could undo")
+        return Outcome(self._changes(), 0)
 
     def quarantine(self, borrower: Address, why: str) -> None:
         """The chain contradicts the book: the account is unknown until it is read again."""
@@ -341,6 +360,10 @@ class Book:
 
     def _advance(self, page: Page) -> None:
         self.cursor = max(self.cursor, page.last)
+        reached = [borrower for borrower, block in self._ahead.items() if block <= self.cursor]
+        for borrower in reached:
+            del self._ahead[borrower]
+            self.ledger.changes.accounts.add(borrower)
         self._floor = max(self._floor, min(self.cursor, page.head - self._undo_blocks))
         while self._steps and self._steps[0].block <= self._floor:
             self._steps.popleft()

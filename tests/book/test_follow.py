@@ -4,7 +4,7 @@ import pytest
 
 from liqcli.book.audit import Rota, audit, compare
 from liqcli.book.follow import Follower, begin_at_first_block, begin_at_head
-from liqcli.book.positions import TooDeep, Unknown
+from liqcli.book.positions import Unknown
 from liqcli.book.reads import read_truth
 from liqcli.book.rounding import probe_rounding
 from liqcli.book.state import Doubt
@@ -91,21 +91,41 @@ async def test_an_account_read_from_an_undone_block_is_unknown(chain):
     assert await all_exact(follower, [NEWCOMER])
 
 
-async def test_a_reorganisation_deeper_than_the_book_is_an_error(chain):
-    """A book that kept too little to go back says so, and does not go on."""
-    snapshot = await chain.rpc.call("evm_snapshot")
+async def test_after_a_reorganisation_deeper_than_the_book_all_are_read_again(chain):
+    """A book that kept too little to go back begins anew: everyone is unknown, then read, and it goes on."""
     await supply(chain, NEWCOMER, 5_000.0)
+    snapshot = await chain.rpc.call("evm_snapshot")
+    await pass_time(chain, 60)
     market = await open_sandbox(chain)
     follower = Follower(market, await begin_at_head(market), window_blocks=1000)
+    everyone = [NEWCOMER, *(plan.borrower for plan in chain.plans)]
+    follower.book.watch(everyone)
+    await follower.heal()
     await pass_time(chain, 60)
-    await follower.catch_up((await market.head())[0])
-    cursor = follower.book.cursor
+    assert await all_exact(follower, everyone)
     await chain.rpc.call("evm_revert", snapshot)
     for _ in range(8):
         await pass_time(chain, 333)
-    with pytest.raises(TooDeep):
-        await follower.catch_up((await market.head())[0])
-    assert follower.book.cursor == cursor
+    await follower.catch_up((await market.head())[0])
+    assert set(follower.book.unknown) == set(everyone)
+    await follower.heal()
+    assert await all_exact(follower, everyone)
+
+
+async def test_an_account_read_ahead_is_told_of_when_the_book_arrives(chain):
+    """Whoever was read at a later block is among the changed ones of the page that reaches it, not before."""
+    follower = await whole(chain)
+    borrower = chain.plans[0].borrower
+    await pass_time(chain, 60)
+    await pass_time(chain, 60)
+    follower.book.quarantine(borrower, "for the test")
+    await follower.heal()
+    head = (await follower.market.head())[0]
+    first = [step async for step in follower.follow(head - 1)]
+    last = [step async for step in follower.follow(head)]
+    assert all(follower.book.cursor == head for _ in last)
+    assert borrower in {account for step in last for account in step.outcome.changes.accounts}
+    assert len(first) == 1
 
 
 async def test_a_removed_log_undoes_its_block(chain):
