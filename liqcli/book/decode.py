@@ -39,9 +39,6 @@ _SHORTEST_LOG = 256
 """Characters; hashes and topics alone are more."""
 _TOPIC_STEP = 69
 _WORD_DIGITS = 64
-_ADDRESS_LIMBS = np.array([0, 16, 24])
-_TOPIC_LIMBS = np.array([0, 16, 32, 48])
-_WORD_LIMBS = np.array([32, 48])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ _FORMS = {
 }
 _KNOWN = sorted(TOPICS)
 _KNOWN_FORMS = [_FORMS.get(topic) for topic in _KNOWN]
-_KNOWN_LIMBS = np.array([[int(topic[at : at + 16], 16) for at in range(2, 66, 16)] for topic in _KNOWN], np.uint64)
+_KNOWN_TEXTS = np.array([list(topic[2:].encode()) for topic in _KNOWN], np.uint8).view(np.uint64)
 _PARTS_OF = [form.fields if form else () for form in _KNOWN_FORMS]
 _WORDS_OF = np.array([form.words if form else 0 for form in _KNOWN_FORMS] + [0])
 _TAKES_WORD = np.array([[f"word {place}" in parts for place in range(scan.WORDS)] for parts in [*_PARTS_OF, ()]])
@@ -149,11 +146,13 @@ class Decoder:
         return emitter, named
 
     def _numbers_at(self, answer: bytes, octets: scan.Limbs, places: scan.Longs) -> npt.NDArray[np.int32]:
-        keys = _limbs(octets, places, _ADDRESS_LIMBS)
         self._make_room(len(places))
         numbers, fresh = np.empty(len(places), np.int32), np.empty(len(places), np.int64)
-        new = scan.number_addresses(keys, self._directory, numbers, fresh)
-        for number, place in enumerate(places[fresh[:new]].tolist(), start=self._known):
+        new = scan.number_addresses(octets, places, self._directory, numbers, fresh)
+        if new == scan.GAVE_UP:
+            self._rebuild(len(self._directory.slots))
+            raise _NotUnderstood
+        for number, place in enumerate(fresh[:new].tolist(), start=self._known):
             self._addresses[number] = "0x" + answer[place : place + 40].decode().lower()
         self._known += new
         return numbers
@@ -161,12 +160,16 @@ class Decoder:
     def _make_room(self, more: int) -> None:
         most = self._known + more
         if most * _SPARSE > len(self._directory.slots):
-            grown = _directory(1 << (most * _SPARSE * 2).bit_length())
-            grown.keys[: self._known] = self._directory.keys[: self._known]
-            grown.known[0] = self._known
-            scan.place_again(grown)
-            self._directory = grown
+            self._rebuild(1 << (most * _SPARSE * 2).bit_length())
             self._addresses = np.concatenate([self._addresses, np.empty(most, object)])
+
+    def _rebuild(self, slots: int) -> None:
+        """The directory anew, of the addresses that have a name."""
+        grown = _directory(slots)
+        grown.keys[: self._known] = self._directory.keys[: self._known]
+        grown.known[0] = self._known
+        scan.place_again(grown)
+        self._directory = grown
 
     def _events(self, answer: bytes, columns: _Columns, times: Mapping[int, int]) -> list[BookEvent]:
         order = np.argsort(columns.topic, kind="stable")
@@ -193,30 +196,21 @@ def _fields(raw: scan.Bytes, answer: bytes) -> scan.Fields:
     return scan.Fields(*fields[:, :count])
 
 
-def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> Rows:
-    limbs = _limbs(octets, fields.topics_at, _TOPIC_LIMBS)
-    near = np.minimum(np.searchsorted(_KNOWN_LIMBS[:, 0], limbs[:, 0]), len(_KNOWN) - 1)
-    return np.where((_KNOWN_LIMBS[near] == limbs).all(axis=1), near, -1)
+def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> scan.Longs:
+    topic = np.empty(len(fields.topics_at), np.int64)
+    scan.recognise(octets, fields.topics_at, _KNOWN_TEXTS, topic)
+    return topic
 
 
 def _words(octets: scan.Limbs, fields: scan.Fields, topic: Rows) -> npt.NDArray[np.void]:
     """The lower 128 bits of the words that the events take, big-endian; larger ones are left to the reference."""
-    wanted, takes = _WORDS_OF[topic], _TAKES_WORD[topic]
+    wanted = _WORDS_OF[topic]
     if np.any((wanted > 0) & (fields.data_digits != _WORD_DIGITS * wanted)):
         raise _NotUnderstood
-    places = (fields.data_at[:, None] + _WORD_DIGITS * np.arange(scan.WORDS))[takes]
-    if not scan.are_zeros(octets, places):
+    words = np.empty((len(topic), scan.WORDS, 2), np.uint64)
+    if not scan.read_words(octets, fields.data_at, _TAKES_WORD[topic], words):
         raise _NotUnderstood
-    words = np.zeros((*takes.shape, 2), ">u8")
-    words[takes] = _limbs(octets, places, _WORD_LIMBS)
-    return words.view("V16")[:, :, 0]
-
-
-def _limbs(octets: scan.Limbs, places: scan.Longs, offsets: npt.NDArray[np.intp]) -> scan.Limbs:
-    limbs = np.empty((len(places), len(offsets)), np.uint64)
-    if not scan.read_limbs(octets, (places[:, None] + offsets).ravel(), limbs.ravel()):
-        raise _NotUnderstood
-    return limbs
+    return words.astype(">u8").view("V16")[:, :, 0]
 
 
 def _timestamps(fields: scan.Fields, times: Mapping[int, int]) -> scan.Longs:

@@ -32,6 +32,8 @@ _ADDRESS, _TOPICS, _DATA, _BLOCK, _HASH, _TX_HASH, _TIME, _INDEX = (
     )
 )  # fmt: skip
 _KEYS = 16
+_NOTHING, _ONE, _MOST_SHIFT, _ZEROS = (np.uint64(number) for number in (0, 1, 63, 0x3030303030303030))
+_HALF_LIMB, _SPREAD = np.uint64(32), np.uint64(0x9E3779B97F4A7C15)
 _BAD = 16
 _HEX = np.full(256, _BAD, np.int64)
 for _digit in range(16):
@@ -193,90 +195,118 @@ def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa
 
 
 @compiled
-def read_limbs(octets: Limbs, places: Longs, limbs: Limbs) -> bool:
-    """The sixteen hex digits at each place as a number; False when something else stands there.
+def recognise(octets: Limbs, places: Longs, known: Limbs, topic: Longs) -> None:
+    """Which of the known topics (as eight octets of text each) stands at each place, -1 for none."""
+    for row in range(len(places)):
+        first = places[row] >> 3
+        shift = np.uint64((places[row] & 7) << 3)
+        text = octets[first] >> shift | octets[first + 1] << _ONE << (_MOST_SHIFT - shift)
+        topic[row] = -1
+        for number in range(len(known)):
+            if known[number, 0] == text:
+                wrong = _NOTHING
+                for part in range(1, 8):
+                    text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
+                    wrong |= text ^ known[number, part]
+                if wrong == _NOTHING:
+                    topic[row] = number
+                break
 
-    `octets` is the answer in groups of eight bytes: two of them make the eight characters from any place on, and a
-    few steps on all eight at once make digits of them.
-    """
-    low_nibbles, ones = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
-    bytes_of, pairs_of, half = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0xFFFFFFFF)
+
+@compiled
+def read_words(octets: Limbs, data_at: Longs, takes: Flags, words: Limbs) -> bool:
+    """The lower 128 bits of each word taken, high half first; False when one is larger, or is no number."""
+    wrong = _NOTHING
+    for row in range(len(data_at)):
+        for word in range(WORDS):
+            if takes[row, word]:
+                first = (data_at[row] + 64 * word) >> 3
+                shift = np.uint64(((data_at[row] + 64 * word) & 7) << 3)
+                for part in range(4):
+                    text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
+                    wrong |= text ^ _ZEROS
+                for half in range(2):
+                    value = _NOTHING
+                    for part in range(4 + 2 * half, 6 + 2 * half):
+                        text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
+                        wrong |= _faults(text)
+                        value = value << np.uint64(32) | _digits(text)
+                    words[row, word, half] = value
+    return bool(wrong == _NOTHING)
+
+
+@compiled
+def _digits(text: np.uint64) -> np.uint64:
+    """Eight hex digits, the first in the lowest byte, as a number: all at once, in ever wider lanes."""
+    letters = (text >> np.uint64(6)) & np.uint64(0x0101010101010101)
+    lanes = (text & np.uint64(0x0F0F0F0F0F0F0F0F)) + letters * np.uint64(9)
+    lanes = (lanes << np.uint64(4) | lanes >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
+    lanes = (lanes | lanes >> np.uint64(8)) & np.uint64(0x0000FFFF0000FFFF)
+    lanes = (lanes | lanes >> np.uint64(16)) & np.uint64(0xFFFFFFFF)
+    lanes = (lanes & np.uint64(0x00FF00FF)) << np.uint64(8) | (lanes >> np.uint64(8)) & np.uint64(0x00FF00FF)
+    return (lanes << np.uint64(16) | lanes >> np.uint64(16)) & np.uint64(0xFFFFFFFF)
+
+
+@compiled
+def _faults(text: np.uint64) -> np.uint64:
+    """Zero when all eight characters are hex digits: 0x30-0x39, or letters that are 0x41-0x46 without their case."""
     tops = np.uint64(0x8080808080808080)
-    wrong = np.uint64(0)
-    for number in range(len(places)):
-        value = np.uint64(0)
-        for part in range(2):
-            place = places[number] + 8 * part
-            shift = np.uint64((place & 7) << 3)
-            text = octets[place >> 3] >> shift
-            text |= octets[(place >> 3) + 1] << np.uint64(1) << (np.uint64(63) - shift)
-            letters = (text >> np.uint64(6)) & ones
-            # A digit is 0x30-0x39; a letter, without the bit of its case, 0x41-0x46.
-            folded = text & ~(letters << np.uint64(5))
-            least = np.uint64(0x3030303030303030) + letters * np.uint64(0x11)
-            most = np.uint64(0x3939393939393939) + letters * np.uint64(0x0D)
-            wrong |= text & tops
-            wrong |= ((folded | tops) - least) & tops ^ tops
-            wrong |= ((most | tops) - folded) & tops ^ tops
-            digits = (text & low_nibbles) + letters * np.uint64(9)
-            digits = (digits << np.uint64(4) | digits >> np.uint64(8)) & bytes_of
-            digits = (digits | digits >> np.uint64(8)) & pairs_of
-            digits = (digits | digits >> np.uint64(16)) & half
-            digits = (digits & np.uint64(0x00FF00FF)) << np.uint64(8) | (digits >> np.uint64(8)) & np.uint64(0x00FF00FF)
-            digits = (digits << np.uint64(16) | digits >> np.uint64(16)) & half
-            value = value << np.uint64(32) | digits
-        limbs[number] = value
-    return bool(wrong == np.uint64(0))
+    letters = (text >> np.uint64(6)) & np.uint64(0x0101010101010101)
+    folded = text & ~(letters << np.uint64(5))
+    least = np.uint64(0x3030303030303030) + letters * np.uint64(0x11)
+    most = np.uint64(0x3939393939393939) + letters * np.uint64(0x0D)
+    below = ((folded | tops) - least) & tops ^ tops
+    above = ((most | tops) - folded) & tops ^ tops
+    return text & tops | below | above
 
 
 @compiled
-def are_zeros(octets: Limbs, places: Longs) -> bool:
-    """Whether 32 zeros stand at each place."""
-    zeros, wrong = np.uint64(0x3030303030303030), np.uint64(0)
-    for number in range(len(places)):
-        first = places[number] >> 3
-        shift = np.uint64((places[number] & 7) << 3)
-        for part in range(4):
-            text = octets[first + part] >> shift
-            text |= octets[first + part + 1] << np.uint64(1) << (np.uint64(63) - shift)
-            wrong |= text ^ zeros
-    return bool(wrong == np.uint64(0))
+def number_addresses(
+    octets: Limbs, places: Longs, directory: Directory, numbers: npt.NDArray[np.int32], fresh: Longs
+) -> int:
+    """The number of the address at each place, given anew to a new one; how many are new, and in `fresh` their places.
 
-
-@compiled
-def number_addresses(keys: Limbs, directory: Directory, numbers: npt.NDArray[np.int32], fresh: Longs) -> int:
-    """The number of each address, given anew to a new one; how many are new, and in `fresh` which rows brought them."""
-    known, slots, counts = directory
-    mask = np.uint64(len(slots) - 1)
-    count, new = counts[0], 0
-    for row in range(len(keys)):
-        high, middle, low = keys[row, 0], keys[row, 1], keys[row, 2]
-        slot = (low * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
+    GAVE_UP when something else than an address stands somewhere; the directory has then to be cleaned.
+    """
+    keys, slots, counts = directory
+    mask, wrong = np.uint64(len(slots) - 1), _NOTHING
+    known, new = counts[0], 0
+    for row in range(len(places)):
+        shift = np.uint64((places[row] & 7) << 3)
+        first = places[row] >> 3
+        high = middle = low = _NOTHING
+        for part in range(5):
+            text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
+            wrong |= _faults(text)
+            high = high << _HALF_LIMB | middle >> _HALF_LIMB
+            middle = middle << _HALF_LIMB | low >> _HALF_LIMB
+            low = low << _HALF_LIMB | _digits(text)
+        slot = (low * _SPREAD >> np.uint64(20)) & mask
         number = slots[slot]
         while number >= 0:
-            if known[number, 2] == low and known[number, 1] == middle and known[number, 0] == high:
+            if keys[number, 2] == low and keys[number, 1] == middle and keys[number, 0] == high:
                 break
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + _ONE) & mask
             number = slots[slot]
         if number < 0:
-            slots[slot] = count
-            known[count, 0], known[count, 1], known[count, 2] = high, middle, low
-            fresh[new] = row
+            slots[slot] = known
+            keys[known, 0], keys[known, 1], keys[known, 2] = high, middle, low
+            fresh[new] = places[row]
             new += 1
-            number = np.int32(count)
-            count += 1
+            number = np.int32(known)
+            known += 1
         numbers[row] = number
-    counts[0] = count
-    return new
+    counts[0] = known
+    return new if wrong == _NOTHING else GAVE_UP
 
 
 @compiled
 def place_again(directory: Directory) -> None:
     """Fill the slots from the keys, after there have become more of them."""
-    known, slots, counts = directory
+    keys, slots, counts = directory
     mask = np.uint64(len(slots) - 1)
     for number in range(counts[0]):
-        slot = (known[number, 2] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
+        slot = (keys[number, 2] * _SPREAD >> np.uint64(20)) & mask
         while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + _ONE) & mask
         slots[slot] = number

@@ -145,6 +145,17 @@ def test_what_is_no_list_of_logs(answer):
         Decoder().decode(answer)
 
 
+def test_a_broken_address_leaves_no_trace():
+    """After an address that is none the decoder knows what it knew, and numbers the next ones rightly."""
+    dice, decoder = random.Random(4), Decoder()
+    logs = [log_of(topics.BURN, dice) for _ in range(3)]
+    (first,) = decoder.decode(answer_of(logs[:1]))
+    broken = logs[1] | {"topics": [topics.BURN, logs[1]["topics"][1][:-1] + "g", *logs[1]["topics"][2:]]}
+    assert decoder.decode(answer_of([broken]))[0].account.endswith("g")
+    assert decoder.decode(answer_of(logs)) == decode_logs(logs)
+    assert decoder.decode(answer_of(logs))[0].account is first.account
+
+
 def test_an_address_is_one_string():
     """The same account in later answers is the same object, also after the directory has grown, also in capitals."""
     dice, decoder = random.Random(3), Decoder()

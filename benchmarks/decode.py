@@ -1,0 +1,213 @@
+"""Logs into events and into the book, beside eth_abi: `python -m benchmarks.decode [--quick]`.
+
+1.4 million generated logs of 50,000 borrowers, as nodes answer them: of each act the ReserveDataUpdated, the Mint or
+Burn of the token, and the pool's own event. Every answer goes through each way in turn; eth_abi, which is slow, decodes
+a sample. Rates are medians over the answers, of CPU time of this thread.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from typing import Any
+
+from eth_abi import decode
+
+from benchmarks.figure import figure
+from liqcli.aave.ray import RAY
+from liqcli.book.decode import Decoder
+from liqcli.book.events import decode_logs
+from liqcli.book.positions import Book, Identity, Page
+from liqcli.chain import topics
+from liqcli.chain.reserves import ReserveTokens
+
+ANSWER = 2_000
+SAMPLE_EVERY = 10
+PEOPLE, RESERVES = 50_000, 20
+BLOCK_ACTS = 20
+POOL = "0x" + "90" * 20
+SIGNATURES = {
+    topics.MINT: (("address", "address"), ("uint256", "uint256", "uint256")),
+    topics.BURN: (("address", "address"), ("uint256", "uint256", "uint256")),
+    topics.RESERVE_DATA_UPDATED: (("address",), ("uint256",) * 5),
+    topics.COLLATERAL_ENABLED: (("address", "address"), ()),
+    topics.SUPPLY: (("address", "address", "uint16"), ("address", "uint256")),
+    topics.WITHDRAW: (("address", "address", "address"), ("uint256",)),
+    topics.BORROW: (("address", "address", "uint16"), ("address", "uint256", "uint8", "uint256")),
+    topics.REPAY: (("address", "address", "address"), ("uint256", "bool")),
+}
+
+
+class Generator:
+    """Writes the logs of borrowers who supply, withdraw, borrow and repay; a few do most of it (Zipf, 0.9)."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._dice = random.Random(seed)
+        self._people = [f"{self._dice.getrandbits(160):040x}" for _ in range(PEOPLE)]
+        self._weights = list(accumulate((number + 1) ** -0.9 for number in range(PEOPLE)))
+        self.tokens = [ReserveTokens(n, *self._addresses(n), 18, *self._pair()) for n in range(RESERVES)]
+        self._indexes = [RAY + self._dice.getrandbits(88) for _ in range(RESERVES)]
+        self._balances: dict[tuple[str, str], int] = {}
+        self._block, self._place, self._count = 0, 0, 0
+        self._logs: list[dict[str, Any]] = []
+
+    def answers(self, logs: int) -> Iterator[bytes]:
+        """So many logs, in answers as nodes write them."""
+        while self._count < logs:
+            self._next_block()
+            for person in self._dice.choices(self._people, cum_weights=self._weights, k=BLOCK_ACTS):
+                self._act(person)
+            if len(self._logs) >= ANSWER:
+                document = {"jsonrpc": "2.0", "id": 1, "result": self._logs}
+                yield json.dumps(document, separators=(",", ":")).encode()
+                self._logs = []
+
+    def _addresses(self, number: int) -> tuple[str, str]:
+        return f"0x{self._dice.getrandbits(160):040x}", f"T{number}"
+
+    def _pair(self) -> tuple[str, str]:
+        return f"0x{self._dice.getrandbits(160):040x}", f"0x{self._dice.getrandbits(160):040x}"
+
+    def _next_block(self) -> None:
+        self._block += 1
+        self._place = 0
+
+    def _act(self, person: str) -> None:
+        number = self._dice.randrange(RESERVES)
+        reserve, index = self.tokens[number], self._indexes[number]
+        is_debt = self._dice.random() < 0.4
+        token = reserve.debt_token if is_debt else reserve.a_token
+        balance = self._balances.get((token, person), 0)
+        takes = balance > 0 and self._dice.random() < 0.45
+        amount = min(balance, 10**18) if takes else self._dice.randrange(1, 10 ** self._dice.choice((12, 18, 21)))
+        self._log(POOL, [topics.RESERVE_DATA_UPDATED, _word(reserve.asset)], 0, 0, 0, index, index)
+        if takes:
+            self._log(token, [topics.BURN, _word(person), _word(person)], amount, 0, RAY)
+        else:
+            self._log(token, [topics.MINT, _word(person), _word(person)], amount, 0, RAY)
+        self._balances[token, person] = balance + (-amount if takes else amount)
+        self._tell(person, reserve.asset, amount, is_debt=is_debt, takes=takes)
+        if not is_debt and not balance:
+            self._log(POOL, [topics.COLLATERAL_ENABLED, _word(reserve.asset), _word(person)])
+
+    def _tell(self, person: str, asset: str, amount: int, *, is_debt: bool, takes: bool) -> None:
+        """The pool's own event."""
+        names, who = [_word(asset), _word(person), _word(person)], int(person, 16)
+        if takes and is_debt:
+            self._log(POOL, [topics.REPAY, *names], amount, 0)
+        elif takes:
+            self._log(POOL, [topics.WITHDRAW, *names], amount)
+        elif is_debt:
+            self._log(POOL, [topics.BORROW, *names[:2], _word("0")], who, amount, 2, 5 * 10**25)
+        else:
+            self._log(POOL, [topics.SUPPLY, *names[:2], _word("0")], who, amount)
+
+    def _log(self, emitter: str, names: list[str], *numbers: int) -> None:
+        self._logs.append(
+            {
+                "address": emitter,
+                "topics": names,
+                "data": "0x" + "".join(f"{number:064x}" for number in numbers),
+                "blockHash": _word(f"{self._block * 7919:x}"),
+                "blockNumber": hex(self._block),
+                "blockTimestamp": hex(1_700_000_000 + self._block),
+                "transactionHash": _word(f"{self._count * 104_729:x}"),
+                "transactionIndex": hex(self._place // 3),
+                "logIndex": hex(self._place),
+                "removed": False,
+            }
+        )
+        self._place += 1
+        self._count += 1
+
+
+class Clock:
+    """CPU seconds a log of each way, answer by answer."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    def timed(self, name: str, logs: int, work: Callable[[], Any]) -> Any:
+        """Do the work once and count it."""
+        began = time.thread_time()
+        result = work()
+        self._seconds[name].append((time.thread_time() - began) / logs)
+        return result
+
+    def rate(self, name: str) -> float:
+        """Logs a CPU second."""
+        return 1.0 / statistics.median(self._seconds[name])
+
+
+def main(logs: int) -> bool:
+    """Measure and print everything; true when every target is met."""
+    generator, decoder, clock = Generator(), Decoder(), Clock()
+    book = Book(Identity(999, "bench", POOL), generator.tokens, (3, 0, 2), cursor=0, complete=True)
+    for number, answer in enumerate(generator.answers(logs)):
+        if number == 0:
+            decoder.decode(answer)
+        _one_answer(answer, decoder, book, clock, sampled=number % SAMPLE_EVERY == 0)
+    unknown = len(book.unknown)
+    results = [
+        figure("decode.eth_abi", clock.rate("eth_abi"), "logs/cpu-s"),
+        figure("decode.columns", clock.rate("columns"), "logs/cpu-s", reference=clock.rate("eth_abi"), target=50.0),
+        figure("decode.events", clock.rate("events"), "logs/cpu-s", reference=clock.rate("eth_abi")),
+        figure("decode.pure", clock.rate("pure"), "logs/cpu-s", reference=clock.rate("eth_abi")),
+        figure(
+            "decode.pure_after_json",
+            clock.rate("pure after json"),
+            "logs/cpu-s",
+            reference=clock.rate("eth_abi after json"),
+            target=15.0,
+        ),
+        figure("decode.applied", clock.rate("applied"), "logs/cpu-s", reference=clock.rate("eth_abi")),
+        figure("decode.accounts", len(book), "accounts"),
+        figure("decode.unknown", unknown, "accounts", at_most=0.0, of="value"),
+    ]
+    return all(results)
+
+
+def _one_answer(answer: bytes, decoder: Decoder, book: Book, clock: Clock, *, sampled: bool) -> None:
+    count = answer.count(b'"topics"')
+    # The scan alone: the pass that makes no Python objects, from which tuples are made only where somebody wants them.
+    clock.timed("columns", count, lambda: decoder._scan(answer))  # noqa: SLF001
+    events = clock.timed("events", count, lambda: decoder.decode(answer))
+    clock.timed("pure", count, lambda: decode_logs(json.loads(answer)["result"]))
+    parsed: list[dict[str, Any]] = json.loads(answer)["result"]
+    same = clock.timed("pure after json", count, lambda: decode_logs(parsed))
+    if events != same:
+        sys.exit("the fast decoder and the reference disagree")
+    if sampled:
+        clock.timed("eth_abi", count, lambda: _by_eth_abi(json.loads(answer)["result"]))
+        clock.timed("eth_abi after json", count, lambda: _by_eth_abi(parsed))
+    first, last = events[0].block, events[-1].block
+    page = Page(first, last, last, events, {})
+    clock.timed("applied", count, lambda: book.apply(page))
+
+
+def _by_eth_abi(logs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The same fields by the usual library: each topic and the data by their types."""
+    decoded = []
+    for log in logs:
+        names, types = SIGNATURES[log["topics"][0]]
+        values = [
+            decode([name], bytes.fromhex(topic[2:]))[0] for name, topic in zip(names, log["topics"][1:], strict=True)
+        ]
+        values += decode(types, bytes.fromhex(log["data"][2:]))
+        decoded.append((int(log["blockNumber"], 16), int(log["logIndex"], 16), log["address"], *values))
+    return decoded
+
+
+def _word(digits: str) -> str:
+    return "0x" + digits.removeprefix("0x").rjust(64, "0")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="100,000 logs instead of 1.4 million")
+    sys.exit(0 if main(100_000 if parser.parse_args().quick else 1_400_000) else 1)
