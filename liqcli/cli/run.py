@@ -80,7 +80,9 @@ def run(
         sandbox=sandbox,
         duration_s=duration_s,
         as_json=as_json,
-        open_key=partial(wallet.load_key, settings, account=account, keystore=keystore, password_file=password_file),
+        open_key=partial(
+            wallet.take_key, settings=settings, account=account, keystore=keystore, password_file=password_file
+        ),
         confirmed=yes,
     )
     code = asyncio.run(started)
@@ -102,7 +104,7 @@ async def _run(
     sandbox: bool,
     duration_s: float | None,
     as_json: bool,
-    open_key: Callable[[], "Key"],
+    open_key: Callable[[AsyncExitStack], "Key"],
     confirmed: bool,
 ) -> int:
     from liqcli.cli import connect
@@ -127,7 +129,7 @@ async def _run(
         tell = open_record(stack, settings, market, printer, mode=mode)
         engine = await _open_engine(market, queue, cache, settings, target, tell=tell)
         if mode != "dry run":
-            key = _key(target, open_key)
+            key = _key(stack, target, open_key)
             _require_owner(engine.exchange, key)
             engine.executor = await _open_executor(stack, settings, target, market, tell, key=key, redis_url=redis_url)
         facts = {"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace}
@@ -172,11 +174,11 @@ def _confirm(settings: Settings, *, confirmed: bool) -> None:
         raise UsageError("not confirmed: nothing was sent", hint=f"type {settings.network}, or leave --live away")
 
 
-def _key(target: "Target", open_key: Callable[[], "Key"]) -> "Key":
+def _key(stack: AsyncExitStack, target: "Target", open_key: Callable[[AsyncExitStack], "Key"]) -> "Key":
     """The sandbox's throw-away key, or the operator's; in a dry run none is ever built."""
     from liqcli.wallet.keys import Key
 
-    return open_key() if target.sandbox_key is None else Key(target.sandbox_key)
+    return open_key(stack) if target.sandbox_key is None else Key(target.sandbox_key)
 
 
 def _require_owner(exchange: "Exchange | None", key: "Key") -> None:

@@ -76,6 +76,17 @@ def load_key(settings: Settings, *, account: str | None, keystore: Path | None, 
     return open_keystore(path, password(password_file, prompt=f"password of {path.name}"))
 
 
+def take_key(
+    stack: AsyncExitStack, settings: Settings, *, account: str | None, keystore: Path | None, password_file: Path | None
+) -> "Key":
+    """The key that the options name; no other process may take it from the same file until the stack ends."""
+    from liqcli.wallet.keystore import sole_use
+
+    key = load_key(settings, account=account, keystore=keystore, password_file=password_file)
+    stack.enter_context(sole_use(keystore_path(settings, account=account, keystore=keystore)))
+    return key
+
+
 def password(file: Path | None, *, prompt: str) -> "Secret":
     """A password: from the file named, else from systemd's credentials, else from the terminal."""
     from liqcli.wallet.keys import Secret
