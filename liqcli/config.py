@@ -4,23 +4,24 @@ Precedence: command-line flag > `LIQ_*` environment > `./liq.toml` > user config
 Nested keys use a double underscore in the environment: `LIQ_RPC__URL`.
 """
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from liqcli.errors import ConfigError
+from liqcli.layers import Key, Layers, Problem, WrongSettings, names, suggest
 from liqcli.model import BASE_UNIT, Pace, Tier
+from liqcli.text import safe, shown_url
 
 ENV_PREFIX = "LIQ_"
 _TEST_SWITCHES = {"LIQ_LONG"}
@@ -28,7 +29,7 @@ _TEST_SWITCHES = {"LIQ_LONG"}
 
 def _checked_scheme(url: str | None, *schemes: str) -> str | None:
     if url is not None and not url.startswith(schemes):
-        raise ValueError(f'no scheme it can use; did you mean "{schemes[0]}{url.rpartition("://")[2]}"?')
+        raise ValueError(f'no scheme it can use; did you mean "{shown_url(schemes[0] + url.rpartition("://")[2])}"?')
     return url
 
 
@@ -143,6 +144,7 @@ class LimitSettings(_Section):
     """What a liquidation must earn before it is sent."""
 
     min_profit_usd: float = Field(5.0, ge=0, description="net profit below this is skipped")
+    max_price_age_s: float = Field(90_000.0, gt=0, description="older prices are not believed; feeds renew daily")
 
     @property
     def min_profit_base(self) -> int:
@@ -165,7 +167,9 @@ class TuningSettings(_Section):
 class PolicySettings(_Section):
     """What may be signed at all, and what it may lose; in the sandbox `live` and `contracts` are given."""
 
-    live: bool = Field(False, description="allow sending; `liq run --live` and its confirmation are needed as well")
+    live: bool = Field(
+        default=False, description="allow sending; `liq run --live` and its confirmation are needed as well"
+    )
     contracts: tuple[str, ...] = Field((), description="the pool, or the liquidator contract, that may be called")
     max_gas: int = Field(1_900_000, gt=0, description="gas of one transaction; a small block of HyperEVM takes 2M")
     max_gas_price_gwei: float = Field(100.0, gt=0, description="highest price offered for gas, replacements included")
@@ -213,6 +217,14 @@ class ExchangeSettings(_Section):
         return self
 
 
+class MarketPreset(_Section):
+    """A market known by its name: its network, its PoolAddressesProvider, and the block it began with."""
+
+    network: str
+    pool_addresses_provider: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    first_block: int = Field(0, ge=0)
+
+
 class Settings(BaseSettings):
     """Everything an operator can set; see `liq config` and docs/settings.md."""
 
@@ -246,6 +258,13 @@ class Settings(BaseSettings):
     exchange: ExchangeSettings = ExchangeSettings()
     policy: PolicySettings = PolicySettings()
     tuning: TuningSettings = TuningSettings()
+
+    @field_validator("data_dir")
+    @classmethod
+    def _is_a_path(cls, path: Path) -> Path:
+        if "\0" in str(path):
+            raise ValueError("no path holds a NUL")
+        return path
 
     @property
     def chain_id(self) -> int | None:
@@ -284,155 +303,91 @@ def presets() -> dict[str, Any]:
     return tomllib.loads((files("liqcli") / "markets.toml").read_text())
 
 
+def user_directory() -> Path:
+    """Where a user's own config.toml and markets.toml are."""
+    return Path(platformdirs.user_config_dir("liq"))
+
+
+def user_markets() -> dict[str, dict[str, Any]]:
+    """The markets that `liq markets add` wrote; ConfigError when the file is not what it writes."""
+    path = user_directory() / "markets.toml"
+    try:
+        markets = tomllib.loads(path.read_text(encoding="utf-8"))["markets"]
+        return {name: MarketPreset(**facts).model_dump() for name, facts in markets.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+        raise ConfigError(
+            f"{path} is no list of markets ({safe(type(err).__name__)})", hint="mend or remove it; liq markets add"
+        ) from err
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Settings, and for each of them the place that set it."""
+
+    settings: Settings
+    origins: Mapping[Key, str]
+
+
 def load_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) -> Settings:
-    """Merge every source into Settings, or raise ConfigError naming each wrong key and where it was set.
+    """Merge every source into Settings, or raise WrongSettings naming each wrong key and where it was set.
 
     `flags` is a nested mapping of what the command line set; None values count as not set.
     """
-    sources = _Sources(_without_none(flags), [path for path in _files(config_file) if path.is_file()])
-    sources.check_names()
-    chosen = sources.settings(preset={})
-    settings = sources.settings(preset=_preset_of(chosen))
-    if settings.network != "local" and settings.network not in presets()["networks"]:
-        raise ConfigError(
-            f'unknown network "{settings.network}"', hint=_suggest(settings.network, presets()["networks"])
-        )
-    return settings
+    return explain_settings(flags, config_file=config_file).settings
 
 
-def _preset_of(chosen: Settings) -> dict[str, Any]:
-    """A preset gives its provider; a provider of one's own is taken on whatever chain answers."""
-    known = presets()["markets"]
-    if chosen.pool_addresses_provider is not None:
-        return {"network": "local"}
-    if chosen.market in known:
-        return dict(known[chosen.market])
-    hint = _suggest(chosen.market, known, "name a preset, or give --pool-addresses-provider 0x...")
-    raise ConfigError(f'unknown market "{chosen.market}"', hint=hint)
+def explain_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) -> Explained:
+    """The same, with the origin of each value."""
+    layers = Layers(flags, _variables(), [path for path in config_files(config_file) if path.is_file()])
+    problems = [*layers.broken, *layers.unknown(Settings, env_prefix=ENV_PREFIX, ignored=_TEST_SWITCHES)]
+    chosen, wrong = layers.settings(Settings, preset={})
+    if chosen is None:
+        raise WrongSettings([*problems, *wrong])
+    preset, wrong = _preset_of(chosen, layers)
+    settings, also_wrong = layers.settings(Settings, preset=preset)
+    problems += [*wrong, *also_wrong]
+    if problems or settings is None:
+        raise WrongSettings(problems)
+    return Explained(settings, {key: _origin(key, layers, chosen, preset) for key in names(Settings)})
 
 
-def _files(config_file: Path | None) -> list[Path]:
+def config_files(config_file: Path | None) -> list[Path]:
+    """The files that are read where they exist, the first above the second; one that is named must exist."""
     if config_file is None:
-        return [Path("liq.toml"), Path(platformdirs.user_config_dir("liq")) / "config.toml"]
+        return [Path("liq.toml"), user_directory() / "config.toml"]
     if not config_file.is_file():
-        raise ConfigError(f"no config file at {config_file}", hint="leave --config away, or write one there")
+        raise ConfigError(f"no config file at {config_file}", hint="leave --config away, or write one: liq init")
     return [config_file]
 
 
-def _without_none(flags: Mapping[str, Any]) -> dict[str, Any]:
-    nested = {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in flags.items()}
-    return {key: value for key, value in nested.items() if value is not None and value != {}}
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
 
 
-def _suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else otherwise or f"known: {', '.join(sorted(known))}"
+def _preset_of(chosen: Settings, layers: Layers) -> tuple[Mapping[str, Any], list[Problem]]:
+    """A preset gives its provider; a provider of one's own is taken on whatever chain answers."""
+    problems = []
+    if chosen.network != "local" and chosen.network not in presets()["networks"]:
+        hint = suggest(chosen.network, [*presets()["networks"], "local"])
+        problems.append(_unknown_name("network", chosen.network, layers, hint))
+    if chosen.pool_addresses_provider is not None:
+        return {"network": "local"}, problems
+    known = {**presets()["markets"], **user_markets()}
+    if chosen.market in known:
+        return known[chosen.market], problems
+    hint = suggest(chosen.market, known, "see `liq markets`; a fork of your own: --pool-addresses-provider 0x...")
+    return {}, [*problems, _unknown_name("market", chosen.market, layers, hint)]
 
 
-class _Sources:
-    """Where settings come from, in order; kept to tell the operator which place a wrong value came from."""
-
-    def __init__(self, flags: dict[str, Any], paths: list[Path]) -> None:
-        self.flags = flags
-        self.env = {name for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
-        self.texts = {path: _read(path) for path in paths}
-        self.files = {path: _parsed(path, text) for path, text in self.texts.items()}
-
-    def settings(self, *, preset: dict[str, Any]) -> Settings:
-        """Validate the merged sources; every mistake is told at once."""
-        above, below = [self.flags], [*self.files.values(), preset]
-
-        class Layered(Settings):
-            @classmethod
-            def settings_customise_sources(
-                cls,
-                settings_cls: type[BaseSettings],
-                init_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic-settings passes all of them
-                env_settings: PydanticBaseSettingsSource,
-                dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no implicit .env
-                file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no secrets in Settings
-            ) -> tuple[PydanticBaseSettingsSource, ...]:
-                def layers(contents: list[dict[str, Any]]) -> list[PydanticBaseSettingsSource]:
-                    return [InitSettingsSource(settings_cls, content) for content in contents]
-
-                return (*layers(above), env_settings, *layers(below))
-
-        try:
-            return Layered()
-        except ValidationError as err:
-            raise ConfigError("\n".join(map(self._told, err.errors())), hint="see docs/settings.md") from err
-
-    def check_names(self) -> None:
-        """Refuse keys that no setting has, each with the nearest known one."""
-        unknown = [*self._unknown_in_env(), *self._unknown_in_files()]
-        if unknown:
-            raise ConfigError("\n".join(message for message, _ in unknown), hint=unknown[0][1])
-
-    def _unknown_in_env(self) -> Iterator[tuple[str, str]]:
-        known = {ENV_PREFIX + "__".join(loc).upper() for loc in _names(Settings)}
-        for name in sorted(self.env - known - _TEST_SWITCHES):
-            yield f"unknown environment variable {name}", _suggest(name, known, "see docs/settings.md")
-
-    def _unknown_in_files(self) -> Iterator[tuple[str, str]]:
-        known = set(_names(Settings))
-        for path, content in self.files.items():
-            for loc in set(_leaves(content)) - known:
-                siblings = {name[-1] for name in known if name[:-1] == loc[:-1]}
-                hint = _suggest(loc[-1], siblings) if siblings else _suggest(loc[0], {name[0] for name in known})
-                yield f"unknown key `{'.'.join(loc)}` in {path}:{_line_of(self.texts[path], loc)}", hint
-
-    def _told(self, error: ErrorDetails) -> str:
-        loc = tuple(str(part) for part in error["loc"])
-        shown = f'{".".join(loc)} "{error["input"]}" ({self._origin(loc)})'
-        return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
-
-    def _origin(self, loc: tuple[str, ...]) -> str:
-        if loc in _leaves(self.flags):
-            return "command line"
-        if (name := ENV_PREFIX + "__".join(loc).upper()) in self.env:
-            return name
-        set_in = (path for path, content in self.files.items() if loc in _leaves(content))
-        return next((f"{path}:{_line_of(self.texts[path], loc)}" for path in set_in), "default")
+def _unknown_name(key: str, word: str, layers: Layers, hint: str) -> Problem:
+    return Problem(key, layers.origin((key,)) or "default", f'unknown {key} "{safe(word, limit=80)}"', hint)
 
 
-def _names(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _names(field.annotation, (*above, name))
-        else:
-            yield (*above, name)
-
-
-def _leaves(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*above, key))
-        else:
-            yield (*above, key)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError(f"cannot read {path} ({err})", hint="it must be a readable UTF-8 text file") from err
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
-        raise ConfigError(f"{path} is not TOML: {err}", hint='a setting looks like  market = "hyperlend"') from err
-
-
-def _line_of(text: str, loc: tuple[str, ...]) -> int:
-    """The line a key stands on: the last one that assigns its name under its section, else the section's."""
-    section, found = "", 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            section = stripped.strip("[] ")
-        key = stripped.partition("=")[0].strip()
-        if f"{section}.{key}".strip(".") == ".".join(loc) or (not found and section == loc[0]):
-            found = number
-    return found
+def _origin(key: Key, layers: Layers, chosen: Settings, preset: Mapping[str, Any]) -> str:
+    if origin := layers.origin(key):
+        return origin
+    if len(key) == 1 and key[0] in preset and chosen.pool_addresses_provider is None:
+        return f"market {chosen.market}"
+    return "default"

@@ -14,3 +14,12 @@ def safe(text: str, *, limit: int = 400) -> str:
 def short_address(address: str) -> str:
     """An address shortened in its middle, still long enough to recognise."""
     return f"{address[:6]}…{address[-4:]}"
+
+
+def shown_url(url: str) -> str:
+    """Scheme and host of a URL, which may carry keys; that there is more is only hinted at."""
+    scheme, separator, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    host, query, _ = host.partition("?")
+    more = "/..." if (slash and path.strip("/")) or query else ""
+    return safe(f"{scheme}{separator}{host.rpartition('@')[2]}{more}", limit=200)

@@ -1,0 +1,257 @@
+"""Layers of settings: where each value comes from, and every mistake in them told with its place and its cure."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings.exceptions import SettingsError as SourceError
+
+from liqcli.errors import ConfigError
+from liqcli.text import safe, shown_url
+
+_Model = TypeVar("_Model", bound=BaseSettings)
+Key = tuple[str, ...]
+"""A setting's name, part by part: ("rpc", "url")."""
+
+_UNKNOWN = "extra_forbidden"
+_NO_SECTION = {"model_type", "model_attributes_type", "dict_type"}
+_SHOWN_CHARS = 80
+_SEE = "see docs/settings.md"
+_KEY_PART = re.compile(r'"([^"]*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: the setting, where it was set (`liq.toml:4`, a variable, `command line`), and what is wrong."""
+
+    key: str
+    place: str
+    message: str
+    hint: str
+
+
+class WrongSettings(ConfigError):
+    """Every mistake in the settings, a line for each; the hint is the first one's."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(problem.message for problem in problems), hint=problems[0].hint)
+        self.problems = tuple(problems)
+
+    @property
+    def code(self) -> str:
+        """The same identifier as its parent's: a script need not tell them apart."""
+        return "config_error"
+
+
+class Layers:
+    """The command line's flags over the environment's variables over files, the first of them above the others."""
+
+    def __init__(self, flags: Mapping[str, Any], variables: Mapping[str, str], paths: Iterable[Path]) -> None:
+        self.flags = _without_none(flags)
+        self.variables = variables
+        self.broken: list[Problem] = []
+        self._texts = {path: self._read(path) for path in paths}
+        self.files = {path: self._parsed(path, text) for path, text in self._texts.items()}
+
+    def settings(self, model: type[_Model], *, preset: Mapping[str, Any]) -> tuple[_Model | None, list[Problem]]:
+        """The merged settings over a preset, or what is wrong with their values."""
+        above, below = [self.flags], [*self.files.values(), dict(preset)]
+
+        class Layered(model):  # type: ignore[valid-type, misc]  # the model comes from above
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic-settings passes all of them
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no implicit .env
+                file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no secrets in settings
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                def layers(contents: list[Any]) -> list[PydanticBaseSettingsSource]:
+                    return [InitSettingsSource(settings_cls, content) for content in contents]
+
+                return (*layers(above), env_settings, *layers(below))
+
+        try:
+            return Layered(), []
+        except ValidationError as err:
+            return None, [self._told(error) for error in err.errors() if error["type"] != _UNKNOWN]
+        except SourceError:  # it names neither the variable nor what is wrong with it
+            return None, list(self._no_lists(model))
+
+    def unknown(self, model: type[BaseModel], *, env_prefix: str, ignored: set[str]) -> list[Problem]:
+        """Keys that no setting has, each with the nearest known one."""
+        known = set(names(model))
+        return [
+            *self._unknown_variables(known, env_prefix, ignored),
+            *self._unknown_keys(known | set(_sections(model))),
+        ]
+
+    def origin(self, key: Key, *, env_prefix: str = "LIQ_") -> str:
+        """Where a setting was set: the command line, a variable, `FILE:LINE`, or `` when nowhere."""
+        if key in leaves(self.flags):
+            return "command line"
+        if (name := variable_of(key, env_prefix)) in self.variables:
+            return name
+        for path, content in self.files.items():
+            if _sets(content, key):
+                return f"{path}:{line_of(self._texts[path], key)}"
+        return ""
+
+    def _unknown_variables(self, known: set[Key], env_prefix: str, ignored: set[str]) -> Iterator[Problem]:
+        variables = {variable_of(key, env_prefix) for key in known}
+        for name in sorted(set(self.variables) - variables - ignored):
+            message = f"unknown environment variable {name}"
+            yield Problem("", name, message, suggest(name, variables, _SEE))
+
+    def _unknown_keys(self, known: set[Key]) -> Iterator[Problem]:
+        for path, content in self.files.items():
+            for key in (key for key in leaves(content) if key not in known):
+                siblings = {name[-1] for name in known if name[:-1] == key[:-1]}
+                hint = suggest(key[-1], siblings) if siblings else suggest(key[0], {name[0] for name in known})
+                place, name = f"{path}:{line_of(self._texts[path], key)}", ".".join(key)
+                yield Problem(name, place, f"unknown key `{safe(name, limit=_SHOWN_CHARS)}` in {place}", hint)
+
+    def _no_lists(self, model: type[BaseModel]) -> Iterator[Problem]:
+        for key in (key for key, annotation in _fields(model) if get_origin(annotation) is tuple):
+            name = variable_of(key, "LIQ_")
+            if name in self.variables and not _is_json(self.variables[name]):
+                shown = shown_value(key, self.variables[name])
+                message = f'{".".join(key)} "{shown}" ({name}): is no list'
+                yield Problem(".".join(key), name, message, """write it as JSON:  '["one", "two"]'""")
+
+    def _told(self, error: ErrorDetails) -> Problem:
+        key = tuple(part for part in error["loc"] if isinstance(part, str))
+        name, place = ".".join(key), self.origin(key) or "default"
+        if error["type"] in _NO_SECTION:
+            return Problem(name, place, f"{name} ({place}) is a section, not a value", f"its keys stand under [{name}]")
+        message = error["msg"].removeprefix("Value error, ")
+        return Problem(name, place, f'{name} "{shown_value(key, error["input"])}" ({place}): {message}', _SEE)
+
+    def _read(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as err:
+            self.broken.append(_broken(path, f"cannot read {path} ({err})", "it must be a readable UTF-8 text file"))
+            return ""
+
+    def _parsed(self, path: Path, text: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads(text)
+        except (ValueError, RecursionError) as err:  # a number of 5,000 digits is a plain ValueError
+            hint = 'a setting looks like  market = "hyperlend"'
+            self.broken.append(_broken(path, f"{path} is not TOML: {safe(str(err), limit=200)}", hint))
+            return {}
+
+
+def names(model: type[BaseModel]) -> Iterator[Key]:
+    """Every setting of a model, section by section."""
+    return (key for key, _ in _fields(model))
+
+
+def is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether a field holds settings of its own."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def leaves(content: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
+    """Every key of a nested mapping that holds a value, or an empty section."""
+    for name, value in content.items():
+        if value and isinstance(value, Mapping):
+            yield from leaves(value, (*above, name))
+        else:
+            yield (*above, name)
+
+
+def variable_of(key: Key, env_prefix: str) -> str:
+    """The environment variable of a setting."""
+    return env_prefix + "__".join(key).upper()
+
+
+def shown_value(key: Key, value: Any) -> str:
+    """A value as it may be shown: URLs carry keys and passwords, so of them only scheme and host."""
+    if isinstance(value, Mapping):
+        return "{...}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(shown_value(key, part) for part in value)}]"
+    if isinstance(value, str) and ("://" in value or any("url" in part for part in key)):
+        return shown_url(value)
+    return safe(str(value), limit=_SHOWN_CHARS)
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The known word that was likely meant, else what to do instead."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else otherwise or f"known: {', '.join(sorted(known))}"
+
+
+def line_of(text: str, key: Key) -> int:
+    """The line a key stands on; where only a part of its name is found, as before an inline table, that one."""
+    section: Key = ()
+    found, matched = 0, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            here = section = _parts(stripped.strip("[").partition("]")[0])
+        elif "=" in stripped and not stripped.startswith("#"):
+            here = (*section, *_parts(stripped.partition("=")[0]))
+        else:
+            continue
+        if len(here) > matched and key[: len(here)] == here:
+            found, matched = number, len(here)
+    return found
+
+
+def _fields(model: type[BaseModel], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    for name, field in model.model_fields.items():
+        if is_section(field.annotation):
+            yield from _fields(field.annotation, (*above, name))
+        else:
+            yield (*above, name), field.annotation
+
+
+def _sections(model: type[BaseModel], above: Key = ()) -> Iterator[Key]:
+    for name, field in model.model_fields.items():
+        if is_section(field.annotation):
+            yield (*above, name)
+            yield from _sections(field.annotation, (*above, name))
+
+
+def _sets(content: Any, key: Key) -> bool:
+    """Whether a file sets a key, or gives a plain value in place of a section above it."""
+    for part in key:
+        if not isinstance(content, Mapping):
+            return True
+        if part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parts(text: str) -> Key:
+    return tuple(next(filter(None, groups), "") for groups in _KEY_PART.findall(text))
+
+
+def _without_none(flags: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in flags.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}
+
+
+def _broken(path: Path, message: str, hint: str) -> Problem:
+    return Problem("", str(path), message, hint)
