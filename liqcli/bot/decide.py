@@ -1,7 +1,7 @@
 """Decide: the most profitable liquidation of one borrower by the rules of the pool's version, or why there is none."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from liqcli.aave.account import AccountData, account_data
@@ -13,7 +13,9 @@ from liqcli.chain.market import Market
 from liqcli.chain.reserves import wrapped_native
 from liqcli.chain.routes import Offers, Quote, Sale
 from liqcli.chain.snapshot import Snapshot
-from liqcli.model import BASE_UNIT, WAD, Exit, Liquidation, ProfitLine
+from liqcli.config import LimitSettings
+from liqcli.model import BASE_UNIT, WAD, Address, Exit, Liquidation, ProfitLine
+from liqcli.text import safe
 
 LIQUIDATION_GAS = 600_000
 """What a liquidationCall without a swap takes; 364,000 was measured on 3.0.2, upgrades and rewards add to it."""
@@ -52,7 +54,7 @@ class Prospects:
     choices: Sequence[Choice]
     refusals: Sequence[str]
 
-    def asset(self, reserve_id: int) -> str:
+    def asset(self, reserve_id: int) -> Address:
         """The token of a reserve."""
         return self.snapshot.tokens[reserve_id].asset
 
@@ -67,22 +69,44 @@ class Prospects:
         return (self.sale(choice) for choice in self.choices if choice.is_sale)
 
     @property
-    def loans(self) -> Iterator[str]:
+    def priced(self) -> list[Address]:
+        """Every asset whose price weighs on the account."""
+        position = self.snapshot.position
+        return [token.asset for number, token in self.snapshot.tokens.items() if position.uses(number)]
+
+    @property
+    def loans(self) -> Iterator[Address]:
         """Every asset that would have to be borrowed."""
         return (self.asset(choice.debt.id) for choice in self.choices)
 
 
 async def decide(
-    snapshot: Snapshot, market: Market, exchange: Exchange | None, *, min_profit_base: int
+    snapshot: Snapshot, market: Market, exchange: Exchange | None, limits: LimitSettings
 ) -> Liquidation | Skip:
     """The best liquidation at the current base fee and the exchange's quotes; with own funds where there is none."""
     prospects = prospects_of(snapshot, ladder=exchange is not None)
     if isinstance(prospects, Skip):
         return prospects
-    if exchange is None:
-        return best_of(prospects, min_profit_base=min_profit_base, gas_price=await market.rpc.gas_price())
-    gas_price, offers = await asyncio.gather(market.rpc.gas_price(), exchange.offers(prospects.sales, prospects.loans))
-    return best_of(prospects, min_profit_base=min_profit_base, gas_price=gas_price, offers=offers)
+    gas_price, updated_at, offers = await asyncio.gather(
+        market.rpc.gas_price(), market.feeds.updated_at(prospects.priced), _offers(prospects, exchange)
+    )
+    stale = _stale(snapshot, updated_at, limits.max_price_age_s)
+    return stale or best_of(prospects, min_profit_base=limits.min_profit_base, gas_price=gas_price, offers=offers)
+
+
+async def _offers(prospects: Prospects, exchange: Exchange | None) -> Offers | None:
+    return await exchange.offers(prospects.sales, prospects.loans) if exchange else None
+
+
+def _stale(snapshot: Snapshot, updated_at: Mapping[Address, int], max_age_s: float) -> Skip | None:
+    """A health factor of old prices is not known."""
+    symbols = {token.asset: token.symbol for token in snapshot.tokens.values()}
+    ages = {asset: snapshot.at - at for asset, at in updated_at.items()}
+    old = max(ages, key=lambda asset: ages[asset], default=None)
+    if old is None or ages[old] <= max_age_s:
+        return None
+    text = f"stale price: {safe(symbols[old])} was last priced {ages[old] / 3600:,.1f} h ago"
+    return Skip("stale price", text)
 
 
 def best_liquidation(snapshot: Snapshot, *, min_profit_base: int, gas_price: int) -> Liquidation | Skip:

@@ -300,8 +300,7 @@ class Engine:
         except Unknown as err:
             self._skip(reading, err.reason, str(err))
             return
-        least = self.settings.limits.min_profit_base
-        decision = await decide(snapshot, self.market, self.exchange, min_profit_base=least)
+        decision = await decide(snapshot, self.market, self.exchange, self.settings.limits)
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)
             return

@@ -126,8 +126,7 @@ class Worker:
         arrived = monotonic()
         try:
             snapshot = await self.market.snapshot(reading.borrower)
-            least = self._settings.limits.min_profit_base
-            decision = await decide(snapshot, self.market, self._exchange, min_profit_base=least)
+            decision = await decide(snapshot, self.market, self._exchange, self._settings.limits)
         except Unknown as err:
             await self._skip(claim, reading, err.reason, str(err))
             return

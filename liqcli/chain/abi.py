@@ -49,6 +49,8 @@ GET_AMOUNTS_OUT = bytes.fromhex("d06ca61f")
 QUOTE_EXACT_INPUT = bytes.fromhex("cdca1753")
 
 GET_ASSET_PRICE = bytes.fromhex("b3596f07")
+GET_SOURCE_OF_ASSET = bytes.fromhex("92bf2be0")
+LATEST_ROUND_DATA = bytes.fromhex("feaf968c")
 IS_LIQUIDATION_ALLOWED = bytes.fromhex("7a5d20ea")
 
 BALANCE_OF = bytes.fromhex("70a08231")

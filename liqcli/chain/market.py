@@ -21,6 +21,7 @@ from liqcli.chain.abi import (
     words,
 )
 from liqcli.chain.aggregate import AGGREGATOR, Aggregator, Read, open_aggregator
+from liqcli.chain.feeds import Feeds
 from liqcli.chain.reserves import ReserveTokens, not_a_pool, read_reserves
 from liqcli.chain.rpc import NoAnswer, Rpc, RpcError
 from liqcli.chain.snapshot import Contracts, NewReserve, Snapshot, read_snapshot
@@ -92,6 +93,7 @@ class Market:
         self.version = version
         self.reserves = reserves
         self._aggregator = aggregator
+        self.feeds = Feeds(aggregator, addresses.oracle)
 
     @property
     def aggregator(self) -> Aggregator:

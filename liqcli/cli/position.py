@@ -71,7 +71,7 @@ async def _read(
         snapshot = await market.snapshot(borrower)
         gas_price = await market.rpc.gas_price()
         exchange = await open_exchange(market, target.exchange)
-        best = await decide(snapshot, market, exchange, min_profit_base=least)
+        best = await decide(snapshot, market, exchange, settings.limits)
     view = replace(view_of(snapshot, min_profit_base=least, gas_price=gas_price), best=best)
     if not changes:
         return view, None

@@ -156,7 +156,7 @@ async def _shown(
         snapshot = await market.snapshot(reading.borrower)
     except Unknown as err:
         return Shown(reading, tier, None, str(err))
-    decision = await decide(snapshot, market, exchange, min_profit_base=settings.limits.min_profit_base)
+    decision = await decide(snapshot, market, exchange, settings.limits)
     if isinstance(decision, Skip):
         return Shown(reading, tier, None, decision.text)
     return Shown(reading, tier, decision, "")

@@ -49,6 +49,8 @@ SIGNATURES = {
     "GET_AMOUNTS_OUT": "getAmountsOut(uint256,address[])",
     "QUOTE_EXACT_INPUT": "quoteExactInput(bytes,uint256)",
     "GET_ASSET_PRICE": "getAssetPrice(address)",
+    "GET_SOURCE_OF_ASSET": "getSourceOfAsset(address)",
+    "LATEST_ROUND_DATA": "latestRoundData()",
     "IS_LIQUIDATION_ALLOWED": "isLiquidationAllowed()",
     "BALANCE_OF": "balanceOf(address)",
     "SYMBOL": "symbol()",
