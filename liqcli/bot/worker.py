@@ -19,7 +19,7 @@ from liqcli.chain.exchange import Exchange
 from liqcli.chain.market import Market
 from liqcli.chain.reserves import Unknown
 from liqcli.config import Settings
-from liqcli.errors import Reverted, Unreachable, WrongTarget
+from liqcli.errors import Reverted, Unreachable
 from liqcli.model import Address, EventKind, Liquidation, Reading, Receipt
 from liqcli.store.cache import HealthCache
 from liqcli.store.held import HeldClaims
@@ -90,7 +90,7 @@ class Worker:
                     await self._deal_with(claims)
                     continue
                 pause_s = _IDLE_S
-            except (Unreachable, WrongTarget) as err:
+            except Unreachable as err:
                 self._warn(str(err))
                 pause_s = _BACK_OFF_S
             with suppress(TimeoutError):

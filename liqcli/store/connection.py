@@ -171,11 +171,11 @@ def _refusal(err: RedisError, place: str) -> LiqError:
     if isinstance(err, OutOfMemoryError) or "OOM command not allowed" in str(err):
         return Unreachable(f"Redis at {place} is out of memory and takes no writes", hint="raise its maxmemory")
     if isinstance(err, ReadOnlyError) or "READONLY" in str(err):
-        return WrongTarget(f"Redis at {place} is a read-only replica", hint="give the primary with --redis URL")
+        return Unreachable(f"Redis at {place} is a read-only replica", hint="give the primary with --redis URL")
     if isinstance(err, NoPermissionError) or str(err).startswith("NOPERM"):
         return WrongTarget(f"the user of {place} may not do this: {err}", hint="see `ACL SETUSER` of the server")
     if "WRONGTYPE" in str(err):
-        return WrongTarget(
+        return Unreachable(  # it may be gone at the next try
             f"a key of ours at {place} holds another type: {err}",
             hint="another program writes our names; it was left as it is. Use another database: redis://host/1",
         )

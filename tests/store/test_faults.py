@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from liqcli.errors import Unreachable, WrongTarget
+from liqcli.errors import Unreachable
 from liqcli.model import Reading, Tier
 from liqcli.sandbox.valkey import Valkey, start_valkey
 from liqcli.store.cache import HealthCache
@@ -44,10 +44,10 @@ async def _some_of_everything(redis: Redis) -> BorrowerQueue:
     return queue
 
 
-async def _ignore_wrong_target(coroutine: object) -> None:
+async def _ignore_wrong_type(coroutine: object) -> None:
     try:
         await coroutine  # type: ignore[misc]
-    except WrongTarget as err:
+    except Unreachable as err:
         assert "WRONGTYPE" in err.message  # noqa: PT017 - either it works or it says this
 
 
@@ -71,7 +71,7 @@ async def test_a_foreign_type_at_a_key_loses_nothing(redis: Redis, broken: str) 
         queue.renew(held),
     ]
     for verb in everything:
-        await _ignore_wrong_target(verb)
+        await _ignore_wrong_type(verb)
     assert await redis.get(key) == b"foreign"
     await redis.delete(key)
     if saved is not None:
@@ -96,14 +96,14 @@ def _key(name: str) -> str:
 async def test_a_foreign_type_is_a_named_error(queue: BorrowerQueue, redis: Redis) -> None:
     """The message says what is wrong, the hint what to do."""
     await redis.set(_key("ready"), "foreign")
-    with pytest.raises(WrongTarget, match="another type") as caught:
+    with pytest.raises(Unreachable, match="another type") as caught:
         await queue.push([entry(1)])
     assert "another database" in caught.value.hint
     await redis.set(f"{{{NAMESPACE}:cache}}:readings", "foreign")
     cache = HealthCache(redis, namespace=NAMESPACE)
-    with pytest.raises(WrongTarget, match="another type"):
+    with pytest.raises(Unreachable, match="another type"):
         await cache.put_many([(Reading(address(1), 1, 1, 1, 1, 1), 5.0)])
-    with pytest.raises(WrongTarget, match="another type"):
+    with pytest.raises(Unreachable, match="another type"):
         await cache.get_many([address(1)])
 
 
