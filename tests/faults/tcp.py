@@ -70,6 +70,8 @@ class TcpProxy:
             writer.close()
 
     async def _pass_on(self, reader, writer):
+        if self.fault == "refuse":
+            return
         if self.fault == "blackhole":
             while await reader.read(CHUNK):
                 pass

@@ -1,0 +1,50 @@
+"""The whole bot while its node fails: nothing is decided on what is unknown, and nobody is lost."""
+
+import asyncio
+
+import pytest
+
+from tests.chain.sandbox import crash
+from tests.faults.bots import bot_behind, fallen, until
+from tests.faults.node import bad_gateway
+from tests.faults.tcp import tcp_proxy
+
+RECOVERY_S = 5.0
+
+
+def decided(notes):
+    """Whom the bot planned to liquidate, or said why not."""
+    return {note.reading.borrower for note in notes if note.kind in {"plan", "dry run", "skip"}}
+
+
+@pytest.mark.parametrize("fault", ["blackhole", "429", "502", "cut", "closed", "-32005"])
+async def test_a_crash_during_an_outage_is_decided_after_it(chain, redis, fault):
+    """Prices fall while the node fails: no decision meanwhile; five seconds after it healed each fallen one has one."""
+    notes = []
+    async with (
+        bad_gateway(chain.facts.rpc_url) as gateway,
+        bot_behind(chain, redis, gateway.url, notes=notes) as engine,
+    ):
+        gateway.set(fault)
+        before = len(notes)
+        await crash(chain, 12)
+        below = await fallen(chain)
+        await asyncio.sleep(1.0)
+        assert decided(notes[before:]) == set()
+        gateway.set("")
+        await until(lambda: below <= decided(notes), RECOVERY_S)
+    assert len(below) >= 3
+    assert engine.tally.lost == 0
+
+
+async def test_a_crash_that_only_the_fallback_sees_is_liquidated(chain, redis):
+    """The first endpoint goes away before a crash: the fallen are won through the second one."""
+    async with (
+        tcp_proxy(chain.facts.rpc_url) as proxy,
+        bot_behind(chain, redis, proxy.url, chain.facts.rpc_url, live=True, timeout_s=5.0) as engine,
+    ):
+        await proxy.set("refuse")
+        await crash(chain, 12)
+        await until(lambda: engine.tally.won >= 3, 15)
+    assert (engine.tally.failed, engine.tally.lost) == (0, 0)
+    assert [health.state for health in engine.market.rpc.health()] == ["benched", "ready"]
