@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from liqcli.aave.account import Position, in_emode, price_of
+from liqcli.aave.account import Position, Reserve, in_emode, price_of
 from liqcli.aave.ray import PERCENT, RAY
 from liqcli.book.kernels import Floats, Table
 from liqcli.book.moment import Moment
@@ -33,16 +33,23 @@ def weights_of(moment: Moment, kind: Kind | None) -> tuple[float, float, float]:
     reserve = moment.reserves.get(kind.reserve_id)
     if reserve is None or reserve.price == 0 or (kind.emode and kind.emode not in moment.emodes):
         return np.nan, np.nan, np.nan
-    holder = Position("", {}, {}, frozenset(), kind.emode)
-    price = price_of(moment.version, reserve, moment.emodes, holder)
+    price, threshold = _rules(moment, reserve, kind.emode)
     if kind.is_debt:
         return 0.0, 0.0, price * reserve.variable_borrow_index * PERCENT / (RAY * reserve.unit)
     if reserve.liquidation_threshold == 0 and moment.version < (3, 6):
         return 0.0, 0.0, 0.0
-    inside = in_emode(moment.version, reserve, moment.emodes, holder)
-    threshold = moment.emodes[kind.emode].liquidation_threshold if inside else reserve.liquidation_threshold
     weight = price * reserve.liquidity_index / (RAY * reserve.unit)
     return weight, weight * threshold, 0.0
+
+
+def _rules(moment: Moment, reserve: Reserve, emode: int) -> tuple[int, int]:
+    """The price and the threshold that count for whoever is in this e-mode."""
+    if emode == 0:
+        return reserve.price, reserve.liquidation_threshold
+    holder = Position("", {}, {}, frozenset(), emode)
+    inside = in_emode(moment.version, reserve, moment.emodes, holder)
+    threshold = moment.emodes[emode].liquidation_threshold if inside else reserve.liquidation_threshold
+    return price_of(moment.version, reserve, moment.emodes, holder), threshold
 
 
 def table_of(moment: Moment, weights: Floats, *, entries: int) -> Table:
