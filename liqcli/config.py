@@ -145,7 +145,6 @@ class LimitSettings(_Section):
 
     min_profit_usd: float = Field(5.0, ge=0, description="net profit below this is skipped")
     max_price_age_s: float = Field(90_000.0, gt=0, description="older prices are not believed; feeds renew daily")
-    max_price_age_s: float = Field(90_000.0, gt=0, description="older prices are not believed; feeds renew daily")
 
     @property
     def min_profit_base(self) -> int:
