@@ -1,0 +1,1 @@
+"""What `liq doctor` looks at, one file for each thing: a check is an async generator of findings."""

@@ -1,0 +1,37 @@
+"""The machine: Python, file descriptors, disk, the event loop."""
+
+import resource
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from liqcli.ops.checks.finding import Check, Scope, fail, ok, warn
+
+_FEWEST_FDS = 1024
+_LEAST_DISK = 2**30
+_HARDLY_ANY_DISK = 64 * 2**20
+
+
+async def check(scope: Scope) -> AsyncIterator[Check]:
+    """Limits that a run would meet late."""
+    fds, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    loop = "uvloop" if find_spec("uvloop") else "asyncio (pip install 'liqcli[fast]' for uvloop)"
+    facts = f"python {sys.version.split()[0]} · web3 {version('web3')} · redis {version('redis')}"
+    shown = "unlimited" if fds == resource.RLIM_INFINITY else f"{fds:,}"
+    if fds != resource.RLIM_INFINITY and fds < _FEWEST_FDS:
+        yield warn("host", f"{facts} · only {shown} open files allowed", f"ulimit -n {_FEWEST_FDS}")
+    else:
+        yield ok("host", f"{facts} · {shown} files · {loop}")
+    yield _disk(scope)
+
+
+def _disk(scope: Scope) -> Check:
+    directory = scope.settings.data_dir.absolute()
+    nearest = next(path for path in (directory, *directory.parents) if path.is_dir())
+    free = shutil.disk_usage(nearest).free
+    told = f"{free / 2**30:,.1f} GiB free for {directory}"
+    if free < _HARDLY_ANY_DISK:
+        return fail("disk", told, "free some, or move it: LIQ_DATA_DIR=DIR; without a journal nothing is sent")
+    return warn("disk", told, "free some, or move it: LIQ_DATA_DIR=DIR") if free < _LEAST_DISK else ok("disk", told)
