@@ -279,10 +279,9 @@ class Settings(BaseSettings):
         return str(presets()["networks"][self.network]["rpc_url"])
 
     def requests_per_minute(self, url: str) -> int | None:
-        """What an endpoint may be asked: one's own limit, else that of the network's public endpoint."""
-        network = {} if self.network == "local" else presets()["networks"][self.network]
-        preset = network.get("requests_per_minute") if url == network.get("rpc_url") else None
-        return self.rpc.requests_per_minute or preset
+        """What an endpoint may be asked: one's own limit, else what its network's preset knows of a public one."""
+        public = {network["rpc_url"]: network["requests_per_minute"] for network in presets()["networks"].values()}
+        return self.rpc.requests_per_minute or public.get(url.rstrip("/"))
 
     @property
     def max_head_age_s(self) -> float | None:

@@ -119,3 +119,29 @@ def test_every_setting_says_what_it_is():
                 yield above + name
 
     assert list(undocumented(Settings)) == []
+
+
+def test_the_official_endpoint_is_rationed_and_ones_own_is_not():
+    """A hundred requests a minute where the preset says so, else only what the operator allows."""
+    official, own = load_settings({}).rpc_url, "https://rpc.example/key"
+    settings = load_settings({"rpc": {"url": own, "fallback_urls": [official]}})
+    assert [settings.requests_per_minute(url) for url in (own, official)] == [None, 100]
+    limited = load_settings({"rpc": {"requests_per_minute": 600}})
+    assert limited.requests_per_minute(official) == 600
+
+
+def test_a_head_may_not_be_old_but_on_a_local_chain():
+    """HyperEVM has a block each second; a chain of one's own may stand still unless a limit is set."""
+    assert load_settings({}).max_head_age_s == 30.0
+    own = {"market": "mine", "pool_addresses_provider": "0x" + "1" * 40, "rpc": {"url": "http://x"}}
+    assert load_settings(own).max_head_age_s is None
+    assert load_settings({**own, "rpc": {"url": "http://x", "max_head_age_s": 5}}).max_head_age_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("ws_url", "http://x"), ("fallback_urls", ["http://x", "ws://x"]), ("requests_per_minute", 9)]
+)
+def test_endpoints_that_cannot_work_are_refused(key, value):
+    """A websocket URL where HTTP is needed, the other way round, and a budget too small to share out."""
+    with pytest.raises(ConfigError, match=rf"rpc\.{key}"):
+        load_settings({"rpc": {key: value}})

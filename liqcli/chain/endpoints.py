@@ -17,9 +17,10 @@ import aiohttp
 
 from liqcli.chain.answers import Fault, TimedOut, chain_id_in, checked, fault_of
 from liqcli.chain.budget import Budget
-from liqcli.chain.urls import secrets_in, shown
+from liqcli.chain.urls import secrets_in
 from liqcli.errors import WrongTarget
 from liqcli.model import Tier
+from liqcli.text import shown_url
 
 _BENCH_FIRST_S = 0.5
 _BENCH_MOST_S = 30.0
@@ -49,7 +50,7 @@ class Endpoint:
 
     def __init__(self, url: str, *, requests_per_minute: int | None = None) -> None:
         self._url = url
-        self.shown_url = shown(url)
+        self.shown_url = shown_url(url)
         self.secrets = secrets_in(url)
         self.budget = Budget(requests_per_minute)
         self.requests = 0

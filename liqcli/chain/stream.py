@@ -20,8 +20,9 @@ from typing import Any, Self
 
 import aiohttp
 
-from liqcli.chain.urls import secrets_in, shown, without_secrets
+from liqcli.chain.urls import secrets_in, without_secrets
 from liqcli.errors import Unreachable
+from liqcli.text import shown_url
 
 RawLog = Mapping[str, Any]
 
@@ -76,7 +77,7 @@ class Stream:
         self._unsaid = 0
         self._missed: deque[tuple[int, int]] = deque()
         self._received = self._lagged = self._recovered = self._gaps = self._connections = 0
-        self.shown_url = shown(url)
+        self.shown_url = shown_url(url)
 
     def __repr__(self) -> str:
         return f"Stream({self.shown_url!r})"

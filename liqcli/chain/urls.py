@@ -1,17 +1,10 @@
-"""URLs of nodes carry keys: what of them may be shown, and what must be taken out of foreign text."""
+"""URLs of nodes carry keys: what must be taken out of foreign text."""
 
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from liqcli.text import safe
 
 _SHORTEST_SECRET = 6
-
-
-def shown(url: str) -> str:
-    """Scheme and host; that there is more is only hinted at."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{'/...' if parts.path.strip('/') or parts.query else ''}"
 
 
 def secrets_in(url: str) -> list[str]:
