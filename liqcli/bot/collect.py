@@ -5,12 +5,13 @@ The chain is the buffer that cannot overflow: while the channel is full nothing 
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
 from time import monotonic
 
 from liqcli.book.mirror import Mirror, Prices, Turn
 from liqcli.bot.channel import Channel
-from liqcli.chain.market import Market
+from liqcli.chain.head import HeadWatch
+from liqcli.chain.stream import Stream
 from liqcli.errors import Unreachable
 from liqcli.model import Address, Event, EventKind
 
@@ -18,24 +19,17 @@ Arrivals = tuple[Event, ...]
 """Events that came together; what travels in the event channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The newest block seen and when it was seen (local monotonic second)."""
-
-    block: int
-    timestamp: int
-    seen_at: float
-
-
 class Collector:
-    """Polls one market; the book's cursor is its cursor."""
+    """Polls one market; the book's cursor is its cursor. A websocket, where there is one, says when to look."""
 
-    def __init__(self, market: Market, mirror: Mirror, channel: Channel[Arrivals], *, audited: int) -> None:
-        self._market = market
+    def __init__(
+        self, mirror: Mirror, channel: Channel[Arrivals], *, audited: int, watch: HeadWatch, stream: Stream | None
+    ) -> None:
         self._mirror = mirror
         self._channel = channel
         self._audited = audited
-        self.head = Head(mirror.book.cursor, mirror.now, monotonic())
+        self._watch = watch
+        self._stream = stream
 
     async def run(self, *, every_s: float, stop: asyncio.Event, warn: Callable[[str], None]) -> None:
         """Poll until told to stop; an unreachable node is asked again at the same pace, and that is said."""
@@ -44,7 +38,7 @@ class Collector:
                 await self.poll(warn)
             except Unreachable as err:
                 warn(f"{err}; the book stays at block {self._mirror.book.cursor:,}")
-            await _sleep_unless(stop, every_s)
+            await self._rest(stop, every_s)
 
     async def poll(self, warn: Callable[[str], None]) -> None:
         """One look at prices and logs, and one at whoever is unknown."""
@@ -54,14 +48,24 @@ class Collector:
             else:
                 await self._take_prices(step, warn)
         await self._mirror.heal()
+        if self._stream is not None:
+            self._stream.polled(self._mirror.book.cursor)
 
     async def _take_prices(self, prices: Prices, warn: Callable[[str], None]) -> None:
-        if prices.block >= self.head.block:
-            self.head = Head(prices.block, prices.at, monotonic())
+        self._watch.see(prices.block, prices.at)
         if prices.audit is not None and prices.audit.wrong:
             warn(f"the book differed from the chain for {len(prices.audit.wrong)} borrowers; they are read again")
         if prices.moved:
             await self._hand_over(_alike(EventKind.PRICE, self._mirror.candidates(), prices.block))
+
+    async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
+        """Until something comes by the websocket, or for so long, or until told to stop."""
+        if self._stream is not None:
+            await self._stream.wait(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stop.wait()
 
     async def _hand_over(self, events: Arrivals) -> None:
         """Give events to the channel, no more at once than fit into it."""
@@ -81,11 +85,3 @@ def events_of(turn: Turn, at: float) -> Arrivals:
 def _alike(kind: EventKind, borrowers: Iterable[Address], block: int) -> Arrivals:
     at = monotonic()
     return tuple(Event(kind, borrower, block, -1, at) for borrower in borrowers)
-
-
-async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

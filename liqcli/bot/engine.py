@@ -16,7 +16,7 @@ from liqcli.book.checkpoint import save_checkpoint
 from liqcli.book.mirror import Mirror
 from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
-from liqcli.bot.collect import Arrivals, Collector, Head
+from liqcli.bot.collect import Arrivals, Collector
 from liqcli.bot.decide import Skip, decide
 from liqcli.bot.dispatch import Action, Dispatch
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
@@ -27,9 +27,12 @@ from liqcli.bot.risk import score, tier_of
 from liqcli.bot.tally import Tally
 from liqcli.bot.tune import Tuner
 from liqcli.bot.watchlist import Watchlist
+from liqcli.chain.budget import spending_as
 from liqcli.chain.exchange import Exchange
+from liqcli.chain.head import HeadWatch
 from liqcli.chain.market import Market
 from liqcli.chain.reserves import Unknown
+from liqcli.chain.stream import Stream
 from liqcli.config import Settings
 from liqcli.errors import Unreachable
 from liqcli.model import WAD, Address, Event, EventKind, Reading, Receipt, Tier
@@ -66,6 +69,7 @@ class Engine:
         exchange: Exchange | None = None,
         tell: Tell,
         checkpoint: Path | None = None,
+        stream: Stream | None = None,
     ) -> None:
         self.market = market
         self.mirror = mirror
@@ -84,11 +88,12 @@ class Engine:
         self.is_ready = False
         self._tell = tell
         self._checkpoint = checkpoint
+        self.stream = stream
+        self.watch = HeadWatch(max_age_s=settings.max_head_age_s)
         self._work = asyncio.Event()
         self._arrived: dict[Address, float] = {}
         self._told: dict[Address, str] = {}
         self._draining = False
-        self._collector: Collector | None = None
         self._warned_at = -_WARN_EVERY_S
         self._threshold = round(settings.event_threshold * 10**9) * WAD // 10**9
 
@@ -99,23 +104,23 @@ class Engine:
             self.dispatch = Dispatch(
                 self.executor, capacity=self.settings.action_buffer_size, tally=self.tally, tell=self._tell
             )
-        audited = self.settings.tuning.audited_per_poll
-        self._collector = Collector(self.market, self.mirror, self.events, audited=audited)
+        collector = Collector(
+            self.mirror,
+            self.events,
+            audited=self.settings.tuning.audited_per_poll,
+            watch=self.watch,
+            stream=self.stream,
+        )
         async with asyncio.TaskGroup() as tasks:
             router = tasks.create_task(self._repeat(self._route))
-            await self._first_pass(self._collector)
-            stages = [router, *(tasks.create_task(stage) for stage in self._stages(self._collector, stop))]
+            await self._first_pass(collector)
+            stages = [router, *(tasks.create_task(stage) for stage in self._stages(collector, stop))]
             workers = [tasks.create_task(self._worker(tier, place)) for tier in Tier for place in self._places(tier)]
             await stop.wait()
             await self._drain(workers)
             for task in (*stages, *workers):
                 task.cancel()
         self._save()
-
-    @property
-    def head(self) -> Head | None:
-        """The newest block seen, None before the first."""
-        return None if self._collector is None else self._collector.head
 
     def by_tier(self) -> Counter[Tier]:
         """How many borrowers each tier holds now; the unknown count as critical."""
@@ -242,7 +247,10 @@ class Engine:
 
     async def _work_once(self, tier: Tier) -> None:
         """Take the most urgent borrowers, read them, plan for those below one, and give the claims back."""
-        work = await self._take_work(self.tuner.pacing[tier].batch, tier)
+        with spending_as(tier):
+            await self._work_through(await self._take_work(self.tuner.pacing[tier].batch, tier), tier)
+
+    async def _work_through(self, work: _Work, tier: Tier) -> None:
         if not work.because:
             await self._wait_for_work()
             return
@@ -295,6 +303,9 @@ class Engine:
         """Plan a liquidation, or count why not; a borrower with one under way is left alone."""
         if self.dispatch is not None and reading.borrower in self.dispatch.busy:
             return
+        if not (head := self.watch.state()).is_current:
+            self._skip(reading, "stale head", head.reason)
+            return
         try:
             snapshot = await self.market.snapshot(reading.borrower)
         except Unknown as err:
@@ -330,7 +341,8 @@ class Engine:
     async def _tune_once(self) -> None:
         stats = await self.queue.stats()
         oldest_s = {tier: depth.oldest_s for tier, depth in stats.by_tier.items()}
-        for change in self.tuner.tune(self.pulse.measured(oldest_s, budget_left=1.0)):
+        budget_left = {tier: self.market.rpc.budget_left(tier) for tier in Tier}
+        for change in self.tuner.tune(self.pulse.measured(oldest_s, budget_left)):
             self._tell(Note("tune", str(change)))
 
     def _skip(self, reading: Reading, reason: str, text: str) -> None:

@@ -24,9 +24,11 @@ class Pulse:
             self._read[tier] += read
             self._failed[tier] += failed
 
-    def measured(self, oldest_s: Mapping[Tier, float | None], *, budget_left: float) -> dict[Tier, Measured]:
+    def measured(
+        self, oldest_s: Mapping[Tier, float | None], budget_left: Mapping[Tier, float]
+    ) -> dict[Tier, Measured]:
         """Each tier since the last look."""
-        found = {tier: self._measured(tier, oldest_s.get(tier), budget_left) for tier in Tier}
+        found = {tier: self._measured(tier, oldest_s.get(tier), budget_left[tier]) for tier in Tier}
         for kept in (self._latencies_ms, self._read, self._failed):
             kept.clear()
         return found

@@ -39,8 +39,6 @@ class Tally:
     started: float = field(default_factory=monotonic)
     applied: int = 0
     coalesced: int = 0
-    lagged: int = 0
-    recovered: int = 0
     lost: int = 0
     planned: int = 0
     sent: int = 0

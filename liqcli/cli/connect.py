@@ -14,6 +14,7 @@ from liqcli.model import Address
 
 if TYPE_CHECKING:
     from liqcli.chain.market import Market
+    from liqcli.chain.stream import Stream
     from liqcli.store.cache import HealthCache
     from liqcli.store.queue import BorrowerQueue
 
@@ -65,12 +66,26 @@ async def start_sandbox(stack: AsyncExitStack, settings: Settings, **options: An
 
 async def open_market_at(stack: AsyncExitStack, settings: Settings, target: Target) -> "Market":
     """The market behind a target, its addresses resolved from the chain; its connection ends with the stack."""
+    from liqcli.chain.endpoints import Endpoint
     from liqcli.chain.market import open_market
     from liqcli.chain.rpc import Rpc
 
-    rpc = Rpc(target.rpc_url, timeout_s=settings.rpc.timeout_s, batch_size=settings.rpc.batch_size)
+    urls = (target.rpc_url, *(() if target.is_sandbox else settings.rpc.fallback_urls))
+    endpoints = [Endpoint(url, requests_per_minute=settings.requests_per_minute(url)) for url in urls]
+    rpc = Rpc(endpoints, timeout_s=settings.rpc.timeout_s, batch_size=settings.rpc.batch_size)
     await stack.enter_async_context(rpc)
     return await open_market(rpc, name=target.market, provider=target.provider, chain_id=target.chain_id)
+
+
+async def open_stream(stack: AsyncExitStack, settings: Settings, market: "Market") -> "Stream | None":
+    """The websocket that hints when to look, where one is set; it ends with the stack."""
+    from liqcli.chain.logs import log_query
+    from liqcli.chain.stream import Stream
+
+    if settings.rpc.ws_url is None:
+        return None
+    stream = Stream(settings.rpc.ws_url, query=log_query(market), capacity=settings.event_buffer_size)
+    return await stack.enter_async_context(stream)
 
 
 async def find_redis(stack: AsyncExitStack, settings: Settings, target: Target) -> str:

@@ -41,12 +41,13 @@ class Printer:
 
     def summary(self, engine: "Engine") -> None:
         """The whole run in a few lines."""
-        tally, tiers = engine.tally, engine.by_tier()
+        tally, tiers, stream = engine.tally, engine.by_tier(), engine.stream
+        lagged, recovered = (stream.counts.lagged, stream.counts.recovered) if stream else (0, 0)
         self._print("─" * 80 if _is_unicode(self._out) else "-" * 80)
         self._print(f"ran {tally.duration_s:.1f} s · {len(engine.mirror):,} borrowers · " + _tiers_line(tiers))
         self._print(
             f"events    received {engine.events.received:,}, applied {tally.applied:,}, coalesced {tally.coalesced:,},"
-            f" lagged {tally.lagged:,}, recovered {tally.recovered:,}, lost {tally.lost:,}"
+            f" lagged {lagged:,}, recovered {recovered:,}, lost {tally.lost:,}"
         )
         self._print(
             f"liquidations  planned {tally.planned}, sent {tally.sent}, won {tally.won}, failed {tally.failed},"

@@ -125,9 +125,9 @@ async def _run(
         if settings.redis.url is not None:  # an embedded one has no other run on it
             await stack.enter_async_context(leading(settings, redis_url, namespace, tell=say, stop=stop))
         printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
-        queue, cache = await connect.open_store(stack, settings, redis_url, namespace)
+        store = await connect.open_store(stack, settings, redis_url, namespace)
         tell = open_record(stack, settings, market, printer, mode=mode)
-        engine = await _open_engine(market, queue, cache, settings, target, tell=tell)
+        engine = await _open_engine(stack, settings, target, market, store, tell=tell)
         if mode != "dry run":
             key = _key(stack, target, open_key)
             _require_owner(engine.exchange, key)
@@ -191,11 +191,11 @@ def _require_owner(exchange: "Exchange | None", key: "Key") -> None:
 
 
 async def _open_engine(
-    market: "Market",
-    queue: "BorrowerQueue",
-    cache: "HealthCache",
+    stack: AsyncExitStack,
     settings: Settings,
     target: "Target",
+    market: "Market",
+    store: "tuple[BorrowerQueue, HealthCache]",
     *,
     tell: "Tell",
 ) -> "Engine":
@@ -204,6 +204,7 @@ async def _open_engine(
     from liqcli.book.opening import checkpoint_path
     from liqcli.bot.engine import Engine
     from liqcli.chain.exchange import open_exchange
+    from liqcli.cli import connect
     from liqcli.cli.catching_up import caught_up, saved_at
 
     mirror = Mirror(await caught_up(market, settings, target))
@@ -211,13 +212,14 @@ async def _open_engine(
     return Engine(
         market=market,
         mirror=mirror,
-        queue=queue,
-        cache=cache,
+        queue=store[0],
+        cache=store[1],
         settings=settings,
         executor=None,
         exchange=await open_exchange(market, target.exchange),
         tell=tell,
         checkpoint=saved_at(checkpoint_path(settings.data_dir, mirror.book.identity), settings),
+        stream=await connect.open_stream(stack, settings, market),
     )
 
 

@@ -9,9 +9,9 @@ from liqcli.cli.render import address, print_json, print_table
 from liqcli.config import Settings
 from liqcli.errors import NotRunning
 from liqcli.lock import Facts, holder_of
+from liqcli.ops.problems import problems_of
 from liqcli.text import safe
 
-_STALE_S = 30.0
 _UNHEALTHY = 1
 _CHANGES_SHOWN = 3
 
@@ -36,19 +36,6 @@ def status(*, as_json: options.Json = False, config: options.ConfigFile = None) 
         raise typer.Exit(_UNHEALTHY)
 
 
-def problems_of(found: dict[str, Any]) -> list[str]:
-    """What is wrong with a bot by its own account; nothing when it is healthy."""
-    head = found["head"]
-    checks = {
-        "the first pass is not complete": not found["ready"],
-        "no block was seen": head is None,
-        f"the head is {head['age_s']:.0f} s old" if head else "": head is not None and head["age_s"] > _STALE_S,
-        f"{found['backlog']:,} borrowers wait outside Redis": found["backlog"] > 0,
-        f"{found['events']['lost']:,} events were lost": found["events"]["lost"] > 0,
-    }
-    return [problem for problem, holds in checks.items() if holds]
-
-
 def _running(settings: Settings) -> Facts:
     facts = holder_of(settings.data_dir, "run")
     if facts is None:
@@ -60,7 +47,7 @@ def _running(settings: Settings) -> Facts:
 
 def _print(found: dict[str, Any]) -> None:
     head, events, sent = found["head"], found["events"], found["liquidations"]
-    age = "no block yet" if head is None else f"head {head['block']:,}, {head['age_s']:.1f} s old"
+    age = f"head {head['block']:,}, {head['age_s']:.1f} s old"
     print(f"{found['mode'].upper()} · {safe(found['market'])} · pid {found['pid']} since {found['started']} · {age}")
     print_table(
         ["tier", "borrowers", "every", "batch", "workers"], [_tier_row(found, tier) for tier in found["pacing"]]

@@ -1,12 +1,13 @@
 """What a run says of itself: the summary it ends with, and the status that others read while it is up."""
 
 from dataclasses import asdict
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from liqcli.bot.channel import Channel
 from liqcli.bot.engine import Engine
 from liqcli.model import BASE_UNIT, WAD, Tier
+from liqcli.store.figures import QueueStats
 
 
 def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
@@ -21,8 +22,8 @@ def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
             "received": engine.events.received,
             "applied": tally.applied,
             "coalesced": tally.coalesced,
-            "lagged": tally.lagged,
-            "recovered": tally.recovered,
+            "lagged": 0 if engine.stream is None else engine.stream.counts.lagged,
+            "recovered": 0 if engine.stream is None else engine.stream.counts.recovered,
             "lost": tally.lost,
         },
         "borrowers": len(engine.mirror),
@@ -47,11 +48,19 @@ def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
 
 def status_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
     """The summary so far, and how the bot stands at this moment."""
-    closest, head = engine.closest(), engine.head
+    closest, head, stream = engine.closest(), engine.watch.state(), engine.stream
     return {
         **summary_of(engine, mode=mode, network=network),
         "ready": engine.is_ready,
-        "head": None if head is None else {"block": head.block, "age_s": round(monotonic() - head.seen_at, 3)},
+        "head": {
+            "block": head.block,
+            "age_s": round(monotonic() - head.seen_at, 3),
+            "mined_s": round(time() - head.timestamp, 3),
+            "max_mined_s": engine.settings.max_head_age_s,
+            "problem": head.reason or None,
+        },
+        "websocket": None if stream is None else {"connected": stream.is_connected, **asdict(stream.counts)},
+        "endpoints": [asdict(health) for health in engine.market.rpc.health()],
         "book": {
             "block": engine.mirror.book.cursor,
             "unknown": len(engine.mirror.book.unknown),
@@ -67,6 +76,19 @@ def status_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
         "closest": None
         if closest is None
         else {"borrower": closest.borrower, "health_factor_float": closest.health_factor / WAD},
+    }
+
+
+def queue_facts(stats: QueueStats) -> dict[str, Any]:
+    """What the queue's server says of the queue."""
+    return {
+        "items": stats.items,
+        "leased": stats.leased,
+        "dead": stats.dead,
+        "paused": stats.paused,
+        "in_per_s": stats.in_per_s,
+        "out_per_s": stats.out_per_s,
+        "by_tier": {tier.value: asdict(stats.by_tier[tier]) for tier in Tier},
     }
 
 
