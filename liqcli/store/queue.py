@@ -85,6 +85,8 @@ class BorrowerQueue:
     async def push(self, entries: Sequence[Entry]) -> int:
         """Queue these borrowers; returns how many were not known, the others were merged."""
         unique = len({entry.borrower for entry in entries}) == len(entries)
+        if len(self._shards) == 1 and 0 < len(entries) <= PUSH_BATCH:
+            return await _push(self._shards[0], entries, unique=unique)
         batches = [part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)]
         step = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
         added = 0
