@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, combinations, product
+from itertools import combinations, product
 
 from liqcli.chain.abi import (
     BALANCE_OF,
@@ -61,52 +61,42 @@ class Exchange:
     async def offers(self, sales: Iterable[Sale], loans: Iterable[Address]) -> Offers:
         """Quotes for all sales, and what the pool lends of these assets, at the newest block."""
         asked = [(sale, route) for sale in dict.fromkeys(sales) for route in self.routes(sale.sold, sale.bought)]
-        chunks = [asked[at : at + _QUOTES_IN_ONE_CALL] for at in range(0, len(asked), _QUOTES_IN_ONE_CALL)]
-        (premium_bps, gas_limit, lendable), found = await asyncio.gather(
-            self._loan_terms(list(dict.fromkeys(loans))), asyncio.gather(*map(self._quotes, chunks))
-        )
-        quotes: dict[Sale, tuple[Quote, ...]] = {}
-        for sale, quote in chain.from_iterable(found):
-            quotes[sale] = (*quotes.get(sale, ()), quote)
+        assets = list(dict.fromkeys(loans))
+        terms = self._terms(assets)
+        answers = await self._read([*terms, *(route.asking(sale.amount) for sale, route in asked)], _QUOTES_IN_ONE_CALL)
+        premium, gas_limit, *states = map(_number, answers[: len(terms)])
         settings = self._settings
         return Offers(
             contract=self.contract,
             flash_loan=settings.flash_loan,
-            premium_bps=premium_bps,
+            premium_bps=premium,
             margin_bps=settings.margin_bps,
             gas_limit=gas_limit,
-            lendable=lendable,
-            quotes=quotes,
+            lendable=dict(zip(assets, map(_lendable, states[::2], states[1::2]), strict=True)),
+            quotes=_quotes(asked, answers[len(terms) :]),
         )
 
-    async def _quotes(self, asked: Sequence[tuple[Sale, Route]]) -> list[tuple[Sale, Quote]]:
-        """A route that cannot take the amount is left out."""
-        answers = await self._market.aggregator.read([route.asking(sale.amount) for sale, route in asked])
-        return [
-            (sale, Quote(route, route.proceeds(answer)))
-            for (sale, route), answer in zip(asked, answers.results, strict=True)
-            if answer
-        ]
-
-    async def _loan_terms(self, assets: Sequence[Address]) -> tuple[int, int, dict[Address, int]]:
-        """The premium, the block's gas limit, and what the pool can lend.
+    def _terms(self, assets: Sequence[Address]) -> list[Read]:
+        """The flash loan's premium, the block's gas limit, and of each asset whether it may be lent, and how much.
 
         A pool of 3.1 or later counts its own balance, which is never more than the aToken's.
         """
         pool = self._market.addresses.pool
         a_tokens = {reserve.asset: reserve.a_token for reserve in self._market.reserves}
-        reads = [(pool, encode_call(FLASHLOAN_PREMIUM_TOTAL)), (AGGREGATOR, encode_call(GET_BLOCK_GAS_LIMIT))]
-        for asset in assets:
-            reads.append((pool, encode_call(GET_RESERVE_DATA, asset)))
-            reads.append((asset, encode_call(BALANCE_OF, a_tokens[asset])))
-        premium, gas_limit, *states = [
-            _number(answer) for answer in (await self._market.aggregator.read(reads)).results
-        ]
-        lendable = {
-            asset: held if configuration >> _FLASH_LOANS_ENABLED & 1 else 0
-            for asset, configuration, held in zip(assets, states[::2], states[1::2], strict=True)
-        }
-        return premium, gas_limit, lendable
+        of_assets = (
+            read
+            for asset in assets
+            for read in (
+                (pool, encode_call(GET_RESERVE_DATA, asset)),
+                (asset, encode_call(BALANCE_OF, a_tokens[asset])),
+            )
+        )
+        return [(pool, FLASHLOAN_PREMIUM_TOTAL), (AGGREGATOR, GET_BLOCK_GAS_LIMIT), *of_assets]
+
+    async def _read(self, reads: Sequence[Read], at_once: int) -> list[bytes | None]:
+        chunks = [reads[start : start + at_once] for start in range(0, len(reads), at_once)]
+        answers = await asyncio.gather(*map(self._market.aggregator.read, chunks))
+        return [result for answer in answers for result in answer.results]
 
     def _routers(self) -> Iterator[tuple[Address, Address, tuple[int, ...]]]:
         """Router, quoter, and the fees to look for."""
@@ -137,11 +127,7 @@ class Exchange:
             (factory, encode_call(GET_POOL_OF_FEE, *pair, fee) if is_v3 else encode_call(GET_PAIR, *pair))
             for pair, fee in places
         ]
-        chunks = [
-            (await self._market.aggregator.read(reads[at : at + _LOOKUPS_IN_ONE_CALL])).results
-            for at in range(0, len(reads), _LOOKUPS_IN_ONE_CALL)
-        ]
-        return [_number(answer) if answer else 0 for answer in chain.from_iterable(chunks)]
+        return [_number(answer) if answer else 0 for answer in await self._read(reads, _LOOKUPS_IN_ONE_CALL)]
 
 
 async def open_exchange(market: Market, settings: ExchangeSettings) -> Exchange | None:
@@ -174,6 +160,19 @@ def _require_allowed(settings: ExchangeSettings, styles: Mapping[Address, int]) 
                 f"the Liquidator at {settings.liquidator} does not allow the router {router}",
                 hint="its owner may call allow(router, style), or deploy one anew with `liq contract deploy`",
             )
+
+
+def _quotes(asked: Sequence[tuple[Sale, Route]], answers: Sequence[bytes | None]) -> dict[Sale, tuple[Quote, ...]]:
+    """By sale; a route that cannot take the amount is left out."""
+    quotes: dict[Sale, tuple[Quote, ...]] = {}
+    for (sale, route), answer in zip(asked, answers, strict=True):
+        if answer:
+            quotes[sale] = (*quotes.get(sale, ()), Quote(route, route.proceeds(answer)))
+    return quotes
+
+
+def _lendable(configuration: int, held: int) -> int:
+    return held if configuration >> _FLASH_LOANS_ENABLED & 1 else 0
 
 
 def _number(answer: bytes | None) -> int:

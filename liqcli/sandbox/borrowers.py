@@ -27,8 +27,8 @@ async def open_positions(rpc: Rpc, market: Deployment, plans: Sequence[Plan]) ->
     await send_all(rpc, _prices(market, 1.0))
 
 
-async def equip_liquidator(rpc: Rpc, market: Deployment, liquidator: Address) -> None:
-    """Plenty of every asset, and the pool's leave to take it."""
+async def equip_liquidator(rpc: Rpc, market: Deployment, liquidator: Address, contract: Address) -> None:
+    """Plenty of every asset, and the leave of the pool and of its own contract to take it."""
     await send_all(
         rpc,
         [
@@ -37,6 +37,7 @@ async def equip_liquidator(rpc: Rpc, market: Deployment, liquidator: Address) ->
             for step in (
                 mint(liquidator, asset, asset.listing.amount(LIQUIDATOR_USD)),
                 approve(liquidator, asset, market.pool),
+                approve(liquidator, asset, contract),
             )
         ],
     )

@@ -109,10 +109,10 @@ async def open_world(
         progress(f"opening the positions of {borrowers} borrowers")
         plans = tuple(plan_borrowers(borrowers, seed=seed))
         await open_positions(rpc, deployment, plans)
-        await equip_liquidator(rpc, deployment, node.liquidator.address)
         progress("opening the exchanges")
         exchange = await deploy_exchange(rpc, deployment)
         contract = await deploy_liquidator(rpc, deployment, exchange, node.liquidator.address)
+        await equip_liquidator(rpc, deployment, node.liquidator.address, contract)
         await restore_base_fee(rpc)
         play = Scenario(rpc, deployment, plans, exchange=exchange, seed=seed, pause_s=(block_time or 1.0) / speed)
         if scenario:

@@ -33,6 +33,7 @@ from tests.contracts.stage import (
 HERE = Path(__file__).parent
 STRANGER = "0x" + "57" * 20
 FLASH_LOAN = bytes.fromhex("42b0b77c")
+APPROVE = bytes.fromhex("095ea7b3")
 EXECUTE_OPERATION = bytes.fromhex("1b11d0ff")
 ALLOW, RESCUE = (keccak(text=text)[:4] for text in ("allow(address,uint8)", "rescue(address)"))
 ATTACK = keccak(text="attack((address,address,address,uint256,uint256,bool,address,bytes),address,bytes)")[:4]
@@ -212,6 +213,8 @@ async def test_own_funds_need_the_owners_leave(chain):
     """Without a flash loan and without an allowance from the owner nothing happens."""
     plan, at = await first_plan(chain)
     plan = replace(plan, exit=replace(plan.exit, flash_loan=False, premium=0))
+    nothing = encode_call(APPROVE, chain.facts.contract, 0)
+    assert (await send(chain, chain.facts.liquidator, plan.debt_asset, nothing)).succeeded
     done, _ = await execute(chain, plan, at)
     assert (done.succeeded, done.why) == (False, "TokenRefused")
 

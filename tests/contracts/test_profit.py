@@ -7,8 +7,6 @@ import pytest
 from liqcli.bot.decide import Skip
 from liqcli.chain.transactions import paid_out, receipt_of
 from liqcli.model import BASE_UNIT
-from liqcli.sandbox.calls import approve
-from liqcli.sandbox.transactions import send_all
 from tests.contracts.stage import (
     balance,
     below_one,
@@ -84,7 +82,6 @@ async def test_the_best_plans_one_after_another(either, flash_loan):
     """Liquidating everyone as decided, by flash loan or with the owner's tokens, moves pools and still pays exactly."""
     await fall(either, 20)
     market, exchange = await open_everything(either, flash_loan=flash_loan)
-    await allow_contract(either)
     count = 0
     for borrower in await below_one(either, market):
         plan, at = await best_plan(market, exchange, borrower)
@@ -96,12 +93,6 @@ async def test_the_best_plans_one_after_another(either, flash_loan):
         assert receipt_of(raw, plan).profit[:-1] == plan.profit[:-1]
         count += 1
     assert count > 10
-
-
-async def allow_contract(either):
-    """The owner lets its contract take its tokens."""
-    facts = either.facts
-    await send_all(either.rpc, [approve(facts.liquidator, asset, facts.contract) for asset in either.deployment.assets])
 
 
 async def test_a_large_position_is_taken_in_parts(either):
