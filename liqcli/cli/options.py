@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from liqcli.config import Settings, load_settings
+from liqcli.config import Explained, Settings, explain_settings
 from liqcli.errors import UsageError
 from liqcli.model import Address, Tier
 from liqcli.text import safe
@@ -42,7 +42,12 @@ Sandbox = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-def settings_from(
+def settings_from(**flags: Any) -> Settings:
+    """Settings from the command line over environment, files and presets."""
+    return explained_from(**flags).settings
+
+
+def explained_from(
     *,
     network: str | None = None,
     market: str | None = None,
@@ -51,10 +56,10 @@ def settings_from(
     redis: str | None = None,
     config: Path | None = None,
     **flags: Any,
-) -> Settings:
-    """Settings from the command line over environment, files and presets."""
+) -> Explained:
+    """The same, with the place that set each value."""
     chosen = {"network": network, "market": market, "pool_addresses_provider": provider}
-    return load_settings({**chosen, "rpc": {"url": rpc}, "redis": {"url": redis}, **flags}, config_file=config)
+    return explain_settings({**chosen, "rpc": {"url": rpc}, "redis": {"url": redis}, **flags}, config_file=config)
 
 
 def address_named(text: str) -> Address:

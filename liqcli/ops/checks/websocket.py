@@ -7,9 +7,10 @@ from typing import Any
 import aiohttp
 
 from liqcli.chain.abi import quantity
-from liqcli.chain.urls import secrets_in, shown, without_secrets
+from liqcli.chain.urls import secrets_in, without_secrets
 from liqcli.errors import Unreachable
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, skip, warn
+from liqcli.text import shown_url
 
 _CONNECT_S = 3.0
 
@@ -25,12 +26,14 @@ async def check(scope: Scope) -> AsyncIterator[Check]:
         chain_id = await _subscribe(url)
     except (aiohttp.ClientError, OSError, TimeoutError, Unreachable, ValueError) as err:
         told = without_secrets(str(err) or type(err).__name__, secrets_in(url))
-        yield warn("ws", f"{shown(url)}: {told}", "polling goes on without it; leave rpc.ws_url away")
+        yield warn("ws", f"{shown_url(url)}: {told}", "polling goes on without it; leave rpc.ws_url away")
         return
     if scope.chain_id not in (chain_id, None):
-        yield fail("ws", f"{shown(url)} is chain {chain_id}, not {scope.chain_id}", "set rpc.ws_url to the same chain")
+        yield fail(
+            "ws", f"{shown_url(url)} is chain {chain_id}, not {scope.chain_id}", "set rpc.ws_url to the same chain"
+        )
         return
-    yield ok("ws", f"{shown(url)} takes subscriptions")
+    yield ok("ws", f"{shown_url(url)} takes subscriptions")
 
 
 async def _subscribe(url: str) -> int:
