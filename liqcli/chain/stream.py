@@ -70,7 +70,7 @@ class Stream:
         self._silent_s = silent_s
         self._arrived = asyncio.Event()
         self._head: int | None = None
-        self._newest = -1
+        self._newest = self._woken_for = -1
         self._quiet_since: float | None = None
         self._reading: asyncio.Timeout | None = None
         self._task: asyncio.Task[None] | None = None
@@ -104,7 +104,7 @@ class Stream:
         return StreamCounts(self._received, self._lagged, self._recovered, self._gaps, self._connections)
 
     async def wait(self, seconds: float) -> Hints:
-        """What came, as soon as something comes, or nothing after so many seconds: then it is time to poll anyway."""
+        """What came, as soon as a block shows itself, or after so many seconds: then it is time to poll anyway."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._arrived.wait()
@@ -187,14 +187,20 @@ class Stream:
             logger.info("websocket %s: block %d came after %d", self.shown_url, block, self._newest)
         self._newest = self._head = block
         self._quiet_since = None
-        self._arrived.set()
+        self._wake(block)
 
     def _take_log(self, log: RawLog) -> None:
-        _number(log, "blockNumber")
+        block = _number(log, "blockNumber")
         if len(self._logs) >= self._capacity:
             self._miss(_number(self._logs.popleft(), "blockNumber"))
         self._logs.append(log)
-        self._arrived.set()
+        self._wake(block)
+
+    def _wake(self, block: int) -> None:
+        """Once a block: a poll for every log of a crowded block would spin, and spend the request budget."""
+        if block > self._woken_for:
+            self._woken_for = block
+            self._arrived.set()
 
     def _miss(self, block: int) -> None:
         """Count a log that was pushed out, by its block."""

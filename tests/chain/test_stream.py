@@ -116,6 +116,22 @@ async def test_a_new_block_wakes_the_poll_with_its_logs(chain):
     assert max(hint.head or 0 for hint in hints) == block
 
 
+async def test_a_crowded_block_wakes_the_poll_once():
+    """However many logs a block has, only its first message ends a wait: the poll never spins."""
+    async with told_by_test(capacity=500) as (teller, stream):
+        telling = asyncio.create_task(teller.tell("logs", *(log(7, index) for index in range(300))))
+        waits, taken = 0, 0
+        while taken < 300:
+            taken += len((await stream.wait(0.2)).logs)
+            waits += 1
+        await telling
+        await teller.tell("newHeads", head(7))
+        started = monotonic()
+        assert (await stream.wait(0.2)).head == 7
+        assert monotonic() - started >= 0.2
+    assert waits <= 5
+
+
 async def test_nothing_comes_and_the_poll_goes_on():
     """Without a websocket behind the URL, waiting takes exactly as long as the poll's pace."""
     async with Stream("ws://127.0.0.1:9/", query=QUERY, capacity=10) as stream:
