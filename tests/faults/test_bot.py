@@ -48,3 +48,38 @@ async def test_a_crash_that_only_the_fallback_sees_is_liquidated(chain, redis):
         await until(lambda: engine.tally.won >= 3, 15)
     assert (engine.tally.failed, engine.tally.lost) == (0, 0)
     assert [health.state for health in engine.market.rpc.health()] == ["benched", "ready"]
+
+
+async def test_a_websocket_saves_waiting_for_the_poll(chain, redis):
+    """With a poll every ten seconds, a crash is decided on within three because the socket tells of its blocks."""
+    notes = []
+    ws_url = chain.facts.rpc_url.replace("http://", "ws://")
+    async with bot_behind(
+        chain, redis, chain.facts.rpc_url, notes=notes, timeout_s=5.0, ws_url=ws_url, poll_s=10
+    ) as engine:
+        await until(lambda: engine.stream.is_connected)
+        await crash(chain, 12)
+        await until(lambda: len(decided(notes)) >= 3, 3)
+
+
+async def test_a_websocket_that_dies_leaves_the_poll(chain, redis):
+    """When the socket goes away in the middle the bot still decides at the pace of its poll."""
+    notes = []
+    async with (
+        tcp_proxy(chain.facts.rpc_url) as proxy,
+        bot_behind(
+            chain,
+            redis,
+            chain.facts.rpc_url,
+            notes=notes,
+            timeout_s=5.0,
+            ws_url=proxy.url.replace("http://", "ws://"),
+            poll_s=0.5,
+        ) as engine,
+    ):
+        await until(lambda: engine.stream.is_connected)
+        await proxy.set("blackhole")
+        await crash(chain, 12)
+        below = await fallen(chain)
+        await until(lambda: below <= decided(notes), RECOVERY_S)
+    assert engine.tally.lost == 0
