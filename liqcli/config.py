@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from liqcli.errors import ConfigError
+from liqcli.errors import ConfigError, SecretError
 from liqcli.layers import Key, Layers, Problem, WrongSettings, names, suggest
 from liqcli.model import BASE_UNIT, Pace, Tier
 from liqcli.text import safe, shown_url
 
 ENV_PREFIX = "LIQ_"
+_SHORTEST_TOKEN = 16
 _TEST_SWITCHES = {"LIQ_LONG"}
 
 
@@ -217,6 +218,31 @@ class ExchangeSettings(_Section):
         return self
 
 
+class HttpSettings(_Section):
+    """The page for probes and Prometheus: /healthz, /readyz, /metrics, /status.json."""
+
+    listen: str | None = Field(None, description="HOST:PORT of the page, such as 127.0.0.1:9109; off without one")
+    token: SecretStr | None = Field(
+        None, min_length=_SHORTEST_TOKEN, description="bearer token that the page asks for; needed off loopback"
+    )
+    token_file: Path | None = Field(None, description="file that holds the token instead")
+
+    def secret(self) -> str | None:
+        """The token, from where it was set; SecretError when its file cannot be read or holds too little."""
+        if self.token is not None or self.token_file is None:
+            return None if self.token is None else self.token.get_secret_value()
+        try:
+            found = self.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as err:
+            raise SecretError(f"cannot read the token in {self.token_file}", hint="check http.token_file") from err
+        if len(found) < _SHORTEST_TOKEN:
+            raise SecretError(
+                f"the token in {self.token_file} is shorter than {_SHORTEST_TOKEN} characters",
+                hint="python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            )
+        return found
+
+
 class MarketPreset(_Section):
     """A market known by its name: its network, its PoolAddressesProvider, and the block it began with."""
 
@@ -258,6 +284,7 @@ class Settings(BaseSettings):
     exchange: ExchangeSettings = ExchangeSettings()
     policy: PolicySettings = PolicySettings()
     tuning: TuningSettings = TuningSettings()
+    http: HttpSettings = HttpSettings()
 
     @field_validator("data_dir")
     @classmethod
@@ -294,6 +321,11 @@ def credentials_directory() -> Path | None:
     """Where systemd put the credentials of this service, if it runs as one."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     return Path(directory) if directory else None
+
+
+def notify_socket() -> str | None:
+    """Where systemd listens for what its service says of itself, if it started this process."""
+    return os.environ.get("NOTIFY_SOCKET") or None
 
 
 @cache

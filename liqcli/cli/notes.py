@@ -1,7 +1,8 @@
 """The lines of a running bot: one per event, and the summary it ends with."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from liqcli.cli.render import address, health, usd
 from liqcli.model import Address, Liquidation, Tier
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Writes a run's lines to one stream as they happen."""
+    """Puts a run's lines into words as they happen, and hands each to `write`."""
 
-    def __init__(self, market: "Market", *, out: TextIO) -> None:
+    def __init__(self, market: "Market", *, write: Callable[[str], None]) -> None:
         self._market = market
         self._tokens = {reserve.asset: reserve for reserve in market.reserves}
-        self._out = out
+        self._print = write
 
     def banner(self, mode: str) -> None:
         """What runs where, and whether it can send."""
@@ -43,7 +44,7 @@ class Printer:
         """The whole run in a few lines."""
         tally, tiers, stream = engine.tally, engine.by_tier(), engine.stream
         lagged, recovered = (stream.counts.lagged, stream.counts.recovered) if stream else (0, 0)
-        self._print("─" * 80 if _is_unicode(self._out) else "-" * 80)
+        self._print("─" * 80)
         self._print(f"ran {tally.duration_s:.1f} s · {len(engine.mirror):,} borrowers · " + _tiers_line(tiers))
         self._print(
             f"events    received {engine.events.received:,}, applied {tally.applied:,}, coalesced {tally.coalesced:,},"
@@ -88,9 +89,6 @@ class Printer:
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
         self._print(f"{now if kind else '':<12} {kind:<9} {text}".rstrip())
 
-    def _print(self, line: str) -> None:
-        print(line, file=self._out, flush=True)
-
 
 def _tiers_line(tiers: "Counter[Tier]") -> str:
     return ", ".join(f"{tier.value} {tiers[tier]:,}" for tier in Tier)
@@ -107,7 +105,3 @@ def _latency_line(engine: "Engine") -> str:
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f} ms"
-
-
-def _is_unicode(out: TextIO) -> bool:
-    return (out.encoding or "").lower().replace("-", "") == "utf8"

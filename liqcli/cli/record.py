@@ -1,4 +1,4 @@
-"""What a run says goes to its printer, and every decision into the ledger."""
+"""What a run says is said, and every decision into the ledger."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,7 +9,6 @@ from liqcli.config import Settings
 if TYPE_CHECKING:
     from liqcli.bot.notes import Note, Tell
     from liqcli.chain.market import Market
-    from liqcli.cli.notes import Printer
 
 
 def ledger_directory(settings: Settings) -> Path:
@@ -17,22 +16,20 @@ def ledger_directory(settings: Settings) -> Path:
     return settings.data_dir / "ledger"
 
 
-def open_record(
-    stack: AsyncExitStack, settings: Settings, market: "Market", printer: "Printer", *, mode: str
-) -> "Tell":
-    """Print each note, write down each decision, and look for whoever was faster; ends with the stack."""
+def open_record(stack: AsyncExitStack, settings: Settings, market: "Market", say: "Tell", *, mode: str) -> "Tell":
+    """Say each note, write down each decision, and look for whoever was faster; ends with the stack."""
     from liqcli.bot.ledger import ENDED, STARTED, Ledger
     from liqcli.bot.rivals import Rivals
 
     ledger = Ledger(ledger_directory(settings), market=market.name, mode=mode)
-    rivals = Rivals(market, ledger, tell=printer.note)
+    rivals = Rivals(market, ledger, tell=say)
     ledger.mark(STARTED)
     stack.callback(ledger.mark, ENDED)
     stack.push_async_callback(rivals.close)
 
     def tell(note: "Note") -> None:
         if note.kind != "liquidated":  # by whom is not known yet: `liq audit missed` tells
-            printer.note(note)
+            say(note)
         ledger.note(note)
         rivals.note(note)
 

@@ -4,20 +4,20 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liqcli.cli import options, wallet
+from liqcli.cli import doctor, options, wallet
 from liqcli.cli.lead import leading
-from liqcli.cli.notes import Printer
 from liqcli.cli.record import open_record
 from liqcli.cli.render import print_json, say
 from liqcli.config import Settings
 from liqcli.errors import ConfigError, UsageError
+from liqcli.text import safe
 
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
     from liqcli.cli.connect import Target
-    from liqcli.lock import Holding
+    from liqcli.ops.logs import LogFormat
     from liqcli.store.cache import HealthCache
     from liqcli.store.queue import BorrowerQueue
     from liqcli.wallet.keys import Key
 
-_STATUS_EVERY_S = 2.0
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -49,6 +48,13 @@ def run(
     keystore: wallet.Keystore = None,
     password_file: wallet.PasswordFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm --live without being asked.")] = False,
+    skip_checks: Annotated[
+        bool, typer.Option("--skip-checks", help="Start without what `liq doctor` examines.")
+    ] = False,
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve /healthz, /readyz, /metrics and /status.json there.")
+    ] = None,
+    log_format: Annotated[str, typer.Option(help="console, logfmt or json.")] = "console",
     as_json: options.Json = False,
     network: options.Network = None,
     market: options.MarketName = None,
@@ -62,7 +68,7 @@ def run(
 
     Example: liq run --sandbox --duration 60s
     """
-    settings = options.settings_from(
+    explained = options.explained_from(
         network=network,
         market=market,
         provider=provider,
@@ -72,8 +78,11 @@ def run(
         event_buffer_size=event_buffer_size,
         action_buffer_size=action_buffer_size,
         workers=workers,
+        http={"listen": http},
     )
     duration_s = None if duration is None else seconds_of(duration)
+    settings = explained.settings
+    check = partial(doctor.preflight, explained, account=account, keystore=keystore, config=config)
     started = _run(
         settings,
         live=live,
@@ -84,6 +93,7 @@ def run(
             wallet.take_key, settings=settings, account=account, keystore=keystore, password_file=password_file
         ),
         confirmed=yes,
+        form=format_named(log_format),
     )
     code = asyncio.run(started)
     raise typer.Exit(code)
@@ -97,6 +107,16 @@ def seconds_of(text: str) -> float:
     return float(match[1]) * _UNITS_S[match[2]]
 
 
+def format_named(name: str) -> "LogFormat":
+    """The log format a user means."""
+    from liqcli.ops.logs import LogFormat
+
+    try:
+        return LogFormat(name.strip().lower())
+    except ValueError:
+        raise UsageError(f'unknown log format "{safe(name, limit=80)}"', hint="console, logfmt or json") from None
+
+
 async def _run(
     settings: Settings,
     *,
@@ -106,27 +126,32 @@ async def _run(
     as_json: bool,
     open_key: Callable[[AsyncExitStack], "Key"],
     confirmed: bool,
+    form: "LogFormat",
 ) -> int:
     from liqcli.cli import connect
+    from liqcli.cli.voice import open_voice, telling, watched
     from liqcli.lock import hold
     from liqcli.ops.status import summary_of
 
     started = connect.now_iso()
     async with AsyncExitStack() as stack:
         holding = stack.enter_context(hold(settings.data_dir, "run", {"started": started}))
+        standing, supervisor = await stack.enter_async_context(watched(settings))
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         mode = _mode(target, live=live)
         if mode == "live":
             _confirm(settings, confirmed=confirmed)
+        if check is not None:
+            await check(target)
         market = await connect.open_market_at(stack, settings, target)
         redis_url = await connect.find_redis(stack, settings, target)
         namespace = connect.namespace_at(market.chain_id, market.name)
         stop = asyncio.Event()
         if settings.redis.url is not None:  # an embedded one has no other run on it
             await stack.enter_async_context(leading(settings, redis_url, namespace, tell=say, stop=stop))
-        printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
+        voice = open_voice(stack, standing, supervisor, market, mode=mode, form=form, to_stderr=as_json)
         store = await connect.open_store(stack, settings, redis_url, namespace)
-        tell = open_record(stack, settings, market, printer, mode=mode)
+        tell = open_record(stack, settings, market, voice.note, mode=mode)
         engine = await _open_engine(stack, settings, target, market, store, tell=tell)
         if mode != "dry run":
             key = _key(stack, target, open_key)
@@ -134,25 +159,19 @@ async def _run(
             engine.executor = await _open_executor(stack, settings, target, market, tell, key=key, redis_url=redis_url)
         facts = {"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace}
         holding.publish(facts)
-        printer.banner(mode)
-        telling = asyncio.create_task(_tell_status(holding, facts, engine, settings))
-        interrupted = await _until_stopped(engine, stop, duration_s=duration_s)
-        telling.cancel()
+        voice.banner(mode)
+
+        def publish(status: dict[str, Any]) -> None:
+            holding.publish({**facts, "status": status})
+
+        async with telling(standing, supervisor, engine, publish, mode=mode, network=settings.network):
+            interrupted = await _until_stopped(engine, stop, voice.draining, duration_s=duration_s)
+        summary = summary_of(engine, mode=mode, network=settings.network)
         if as_json:
-            print_json(summary_of(engine, mode=mode, network=settings.network))
+            print_json(summary)
         else:
-            printer.summary(engine)
+            voice.summary(engine, summary)
     return 130 if interrupted else int(engine.tally.lost > 0)
-
-
-async def _tell_status(holding: "Holding", facts: dict[str, str], engine: "Engine", settings: Settings) -> None:
-    """Others read how this bot stands from the file beside its lock."""
-    from liqcli.ops.status import status_of
-
-    while True:
-        status = status_of(engine, mode=facts["mode"], network=settings.network)
-        holding.publish({**facts, "status": status})
-        await asyncio.sleep(_STATUS_EVERY_S)
 
 
 def _mode(target: "Target", *, live: bool | None) -> str:
@@ -249,7 +268,9 @@ async def _open_executor(
     )
 
 
-async def _until_stopped(engine: "Engine", stop: asyncio.Event, *, duration_s: float | None) -> bool:
+async def _until_stopped(
+    engine: "Engine", stop: asyncio.Event, draining: Callable[[], None], *, duration_s: float | None
+) -> bool:
     """Run until the duration ends or a signal comes; True when it was Ctrl-C. A second signal stops at once."""
     signals = list[signal.Signals]()
     running = asyncio.create_task(engine.run(stop))
@@ -258,7 +279,7 @@ async def _until_stopped(engine: "Engine", stop: asyncio.Event, *, duration_s: f
         signals.append(number)
         if len(signals) > 1 or not engine.is_ready:
             running.cancel()
-        say("draining: finishing what is under way; once more stops now")
+        draining()
         stop.set()
 
     loop = asyncio.get_running_loop()

@@ -85,7 +85,7 @@ async def _run(
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         redis_url = _shared_redis(settings, target)
         market = await connect.open_market_at(stack, settings, target)
-        printer = Printer(market, out=sys.stderr if as_json else sys.stdout)
+        printer = Printer(market, write=partial(print, file=sys.stderr if as_json else sys.stdout, flush=True))
         found = await _open_worker(
             stack, settings, target, market, printer, redis_url=redis_url, open_key=open_key, confirmed=confirmed
         )

@@ -1,0 +1,29 @@
+"""What is wrong with a bot by its own account; light enough for `liq status` and a probe."""
+
+from typing import Any
+
+_STALE_S = 30.0
+_BEHIND_BLOCKS = 60
+"""About a minute of HyperEVM."""
+
+
+def problems_of(found: dict[str, Any]) -> list[str]:
+    """What keeps the bot of this status from being ready; nothing when all is well."""
+    checks = {
+        "the first pass is not complete": not found["ready"],
+        **_head_checks(found["head"], found["book"]["block"]),
+        "Redis does not answer": "queue" in found and found["queue"] is None,
+        f"{found['backlog']:,} borrowers wait outside Redis": found["backlog"] > 0,
+        f"{found['events']['lost']:,} events were lost": found["events"]["lost"] > 0,
+    }
+    return [problem for problem, holds in checks.items() if holds]
+
+
+def _head_checks(head: dict[str, Any], cursor: int) -> dict[str, bool]:
+    """A head of its own trouble, one that stands still, and a book that does not keep up with it."""
+    behind = head["block"] - cursor
+    return {
+        head["problem"] or "": head["problem"] is not None,
+        f"the head is {head['age_s']:.0f} s old": head["problem"] is None and head["age_s"] > _STALE_S,
+        f"the book is {behind:,} blocks behind the head": behind > _BEHIND_BLOCKS,
+    }
