@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -154,7 +153,8 @@ async def test_kill_9_at_random_times_doubles_and_forgets_nothing(up):
         first = await rpc.block_number()
         before = int(await rpc.call("eth_getTransactionCount", facts["liquidator"], "latest"), 16)
         for _ in range(KILLS):
-            with place.start("run", "--sandbox", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            said = (place.directory / "said").open("w+")
+            with said, place.start("run", "--sandbox", stdout=said, stderr=said) as process:
                 wait_until_running(place, process)
                 await asyncio.sleep(rng.uniform(0.0, 3.0))
                 process.send_signal(signal.SIGKILL)
@@ -184,4 +184,4 @@ def wait_until_running(place, process):
         if facts.exists() and f'"pid": {process.pid}' in facts.read_text() and "namespace" in facts.read_text():
             return
         time.sleep(0.02)
-    raise AssertionError(f"the bot did not start: {process.poll()}")
+    raise AssertionError((place.directory / "said").read_text())
