@@ -1,7 +1,8 @@
-"""Hold the book against the chain, at one block and for exact equality: accounts, reserves and supplies.
+"""Hold the book against the chain, at one block and for exact equality: accounts, reserves, e-modes and supplies.
 
-A reserve that differs is replaced by the chain's. A token whose balances do not add up to its supply makes everyone in
-its reserve unknown; late logs may mend it, else its holders are read again. An account that differs is quarantined.
+A reserve or an e-mode that differs is replaced by the chain's. A token whose balances do not add up to its supply makes
+everyone in its reserve unknown; late logs may mend it, else its holders are read again. An account that differs is
+quarantined.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from liqcli.aave.account import AccountData
 from liqcli.book.follow import Follower
-from liqcli.book.mend import check_reserve, check_total
+from liqcli.book.mend import check_emodes, check_reserve, check_total
 from liqcli.book.positions import Book, Unknown
 from liqcli.book.reads import Truth, read_truth
 from liqcli.errors import Unreachable
@@ -63,7 +64,7 @@ async def audit(follower: Follower, borrowers: Sequence[Address]) -> AuditReport
 async def _audit_group(follower: Follower, borrowers: Sequence[Address]) -> AuditReport:
     book = follower.book
     for _ in range(_TRIES):
-        truth = await read_truth(follower.market, borrowers, sources=book.price_sources)
+        truth = await read_truth(follower.market, borrowers, sources=book.price_sources, categories=book.categories)
         await follower.catch_up(truth.block)
         if book.cursor == truth.block:
             return compare(book, truth)
@@ -82,6 +83,7 @@ def compare(book: Book, truth: Truth) -> AuditReport:
         check_total(book.ledger, address, total)
     mismatches: list[Mismatch] = []
     unknown: dict[Address, str] = {}
+    check_emodes(book.ledger, truth.emodes)
     for borrower, chain in truth.accounts.items():
         try:
             ours = book.exact(borrower, truth.at)

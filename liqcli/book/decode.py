@@ -66,7 +66,6 @@ _FORMS = {
     topics.WITHDRAW: _acted(EventKind.WITHDRAW, "topic 1", "topic 2"),
     topics.BORROW: _acted(EventKind.BORROW, "topic 1", "topic 2"),
     topics.REPAY: _acted(EventKind.REPAY, "topic 1", "topic 2"),
-    topics.LIQUIDATION_CALL: _acted(EventKind.LIQUIDATION, "topic 2", "topic 3"),
 }
 _KNOWN = sorted(TOPICS)
 _KNOWN_FORMS = [_FORMS.get(topic) for topic in _KNOWN]

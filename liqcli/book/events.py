@@ -88,9 +88,20 @@ class EModeEntered(NamedTuple):
 
 
 class Acted(NamedTuple):
-    """The pool's own word for what an account did; its balances move by the token events beside it.
+    """The pool's own word for what an account did; its balances move by the token events beside it."""
 
-    For a liquidation `asset` is the debt's.
+    block: int
+    log_index: int
+    at: int
+    kind: EventKind
+    asset: Address
+    account: Address
+
+
+class Liquidated(NamedTuple):
+    """The pool's own word for a liquidation of `account`: `asset` is the debt's.
+
+    `received` when the liquidator took aTokens: the rates stay as they are, and no log tells of the new indexes.
     """
 
     block: int
@@ -99,6 +110,8 @@ class Acted(NamedTuple):
     kind: EventKind
     asset: Address
     account: Address
+    collateral: Address
+    received: bool
 
 
 class ReserveConfigured(NamedTuple):
@@ -162,6 +175,7 @@ BookEvent: TypeAlias = (
     | CollateralSwitched
     | EModeEntered
     | Acted
+    | Liquidated
     | ReserveConfigured
     | EModeConfigured
     | EModeAssetSwitched
@@ -275,6 +289,11 @@ def _acted(kind: EventKind, *, asset: int, account: int) -> _Decoder:
     return decode
 
 
+def _liquidated(place: _Place, known: _Addresses, _: Address, names: Sequence[str], data: bytes) -> BookEvent:
+    received = bool(_words(data, 4)[3])
+    return Liquidated(*place, EventKind.LIQUIDATION, known[names[2]], known[names[3]], known[names[1]], received)
+
+
 def _configured(*fields: str, skip: int = 0) -> _Decoder:
     """Data words from `skip` on are fields of the reserve that topic 1 names."""
 
@@ -340,7 +359,7 @@ _DECODERS: dict[str, _Decoder] = {
     topics.WITHDRAW: _acted(EventKind.WITHDRAW, asset=1, account=2),
     topics.BORROW: _acted(EventKind.BORROW, asset=1, account=2),
     topics.REPAY: _acted(EventKind.REPAY, asset=1, account=2),
-    topics.LIQUIDATION_CALL: _acted(EventKind.LIQUIDATION, asset=2, account=3),
+    topics.LIQUIDATION_CALL: _liquidated,
     topics.COLLATERAL_CONFIGURED: _configured("ltv", "liquidation_threshold", "liquidation_bonus"),
     topics.PROTOCOL_FEE_CHANGED: _configured("protocol_fee", skip=1),
     topics.RESERVE_ACTIVE: _configured("active"),

@@ -20,6 +20,7 @@ from liqcli.book.events import (
     EModeAssetSwitched,
     EModeConfigured,
     EModeEntered,
+    Liquidated,
     Mint,
     ReserveConfigured,
     ReserveListed,
@@ -31,6 +32,7 @@ from liqcli.book.state import Account, Before, Changes, Doubt, EModes, Image, Re
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.model import Address, EventKind
 
+_ACCRUES_SILENTLY: Version = (3, 5)
 _DEBT_ACTS = frozenset({EventKind.BORROW, EventKind.REPAY, EventKind.LIQUIDATION})
 
 
@@ -53,6 +55,7 @@ class Ledger:
         self.ids: dict[Address, int] = {}
         self.emodes: EModes = {}
         self.emodes_as_of = -1
+        self.entered: set[int] = set()
         self.changes = Changes()
         self.gaps = 0
         self._before: Before | None = None
@@ -68,6 +71,7 @@ class Ledger:
             CollateralSwitched: self._switch,
             EModeEntered: self._enter,
             Acted: self._act,
+            Liquidated: self._liquidate,
             ReserveConfigured: self._configure,
             EModeConfigured: self._configure_emode,
             EModeAssetSwitched: self._switch_in_emode,
@@ -122,9 +126,15 @@ class Ledger:
         """Know the account: empty, or unknown when older logs were not read."""
         self._touched(address)
 
+    def meet_emode(self, category: int) -> None:
+        """Somebody is in this category: one whose definition was lost has to be read."""
+        if category and category not in self.emodes:
+            self.entered.add(category)
+
     def put_account(self, address: Address, account: Account) -> None:
         """Replace an account by what the chain itself answered."""
         self.accounts[address] = account
+        self.meet_emode(account.emode)
         self.unknown.discard(address)
         self.changes.accounts.add(address)
 
@@ -276,8 +286,18 @@ class Ledger:
         account = self._live(event.account, event.block)
         if account is not None:
             account.emode = event.category
+            self.meet_emode(event.category)
 
-    def _act(self, event: Acted) -> None:
+    def _liquidate(self, event: Liquidated) -> None:
+        """From 3.5 the pool brings the collateral's indexes up to date also when only aTokens change hands."""
+        self._act(event)
+        state = self._reserve(event.collateral, event.block)
+        if state is None or not event.received or self.version < _ACCRUES_SILENTLY:
+            return
+        debt_token = self.tokens.get(state.tokens.debt_token)
+        state.accrue(self.version, event.at, has_debt=debt_token is None or debt_token.total != 0)
+
+    def _act(self, event: Acted | Liquidated) -> None:
         """The pool speaks last: the token event of what it says has come by then."""
         state = self.reserves.get(self.ids.get(event.asset, -1))
         account = self.accounts.get(event.account)

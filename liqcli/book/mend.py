@@ -1,7 +1,7 @@
-"""Hold reserves and supplies against the chain's own word, and mend what a lost log left wrong."""
+"""Hold reserves, supplies and e-modes against the chain's own word, and mend what a lost log left wrong."""
 
 from liqcli.book.ledger import Ledger
-from liqcli.book.state import Doubt, ReserveState, Token
+from liqcli.book.state import Doubt, EModes, ReserveState, Token
 from liqcli.model import Address
 
 _PATIENCE = 3
@@ -44,6 +44,17 @@ def check_total(ledger: Ledger, address: Address, total: int) -> bool:
         ledger.doubt(holder, "a log of a token it holds was lost")
     _settle(ledger, token)
     return False
+
+
+def check_emodes(ledger: Ledger, real: EModes) -> bool:
+    """Whether these categories are defined as the chain says at the cursor; if not, they are from now on."""
+    wrong = {number: facts for number, facts in real.items() if ledger.emodes.get(number) != facts}
+    if wrong:
+        ledger.gaps += 1
+        ledger.emodes |= wrong
+        ledger.changes.market = True
+    ledger.entered -= real.keys()
+    return not wrong
 
 
 def _settle(ledger: Ledger, token: Token) -> None:

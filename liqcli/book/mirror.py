@@ -8,7 +8,7 @@ import numpy as np
 
 from liqcli.book.audit import AuditReport, Rota, compare
 from liqcli.book.columns import Columns
-from liqcli.book.events import Acted
+from liqcli.book.events import Acted, Liquidated
 from liqcli.book.follow import Follower, Step
 from liqcli.book.moment import Moment, moment_at
 from liqcli.book.positions import Book, Unknown
@@ -24,7 +24,7 @@ class Turn:
     """What one page of logs brought: who did what, and whose state changed; `market` when the rules did."""
 
     block: int
-    acted: tuple[Acted, ...]
+    acted: tuple[Acted | Liquidated, ...]
     changed: frozenset[Address]
     market: bool
 
@@ -69,7 +69,9 @@ class Mirror:
     async def look(self, audited: int) -> AsyncIterator[Turn | Prices]:
         """The oracle's prices, and a few accounts to be held against the book, all at one block; and the way there."""
         borrowers = self._rota.next(self.book, audited)
-        truth = await read_truth(self.follower.market, borrowers, sources=self.book.price_sources)
+        truth = await read_truth(
+            self.follower.market, borrowers, sources=self.book.price_sources, categories=self.book.categories
+        )
         async for turn in self.advance(truth.block):
             yield turn
         self.now = truth.at
@@ -125,7 +127,7 @@ class Mirror:
         changes = step.outcome.changes
         self._put(self.book.accounts if changes.market else changes.accounts)
         self._rota.changed(changes.accounts)
-        acted = tuple(event for event in step.page.events if isinstance(event, Acted))
+        acted = tuple(event for event in step.page.events if isinstance(event, Acted | Liquidated))
         return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
 
     def _put(self, borrowers: Iterable[Address]) -> None:

@@ -157,6 +157,11 @@ class Book:
         return {number: emode for number in self.ledger.emodes if (emode := self._emode(number)) is not None}
 
     @property
+    def categories(self) -> list[int]:
+        """The e-modes to be held against the chain: all defined, and any that somebody is in without a definition."""
+        return sorted(self.ledger.emodes.keys() | self.ledger.entered)
+
+    @property
     def price_sources(self) -> frozenset[Address]:
         """Assets beside the listed ones whose prices e-mode categories need (up to 3.1)."""
         return frozenset(source for _, source in self.ledger.emodes.values() if source) - self.ledger.ids.keys()

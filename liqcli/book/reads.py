@@ -46,7 +46,7 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the chain itself says, all at one block: prices, reserves, each token's scaled supply, accounts.
+    """What the chain itself says, all at one block: prices, reserves, each token's scaled supply, e-modes, accounts.
 
     `prices` and `accounts` lack what the oracle or the pool refused.
     """
@@ -56,6 +56,7 @@ class Truth:
     prices: Mapping[Address, int]
     reserves: Sequence[ReserveState]
     totals: Mapping[Address, int]
+    emodes: EModes
     accounts: Mapping[Address, AccountData]
 
 
@@ -73,7 +74,7 @@ async def read_market(market: Market) -> MarketState:
         state_of(tokens, _reserve(reserve, grace), as_of=answers.block)
         for tokens, reserve, grace in zip(market.reserves, data, graces, strict=True)
     )
-    return MarketState(answers.block, states, _emodes(market, answers.results[len(reads) :]))
+    return MarketState(answers.block, states, _emodes(market, _CATEGORIES, answers.results[len(reads) :]))
 
 
 async def read_accounts(market: Market, borrowers: Sequence[Address]) -> list[Accounts]:
@@ -84,27 +85,31 @@ async def read_accounts(market: Market, borrowers: Sequence[Address]) -> list[Ac
     return [await _read_group(market, group) for group in groups]
 
 
-async def read_truth(market: Market, borrowers: Sequence[Address], *, sources: Iterable[Address] = ()) -> Truth:
-    """All of it in one call; `sources` are priced beside the listed assets."""
+async def read_truth(
+    market: Market, borrowers: Sequence[Address], *, sources: Iterable[Address] = (), categories: Iterable[int] = ()
+) -> Truth:
+    """All of it in one call; `sources` are priced beside the listed assets, `categories` are the e-modes in use."""
     listed = market.reserves
     assets = [*(tokens.asset for tokens in listed), *sources]
     tokens_of = [token for tokens in listed for token in (tokens.a_token, tokens.debt_token)]
-    pool, oracle = market.addresses.pool, market.addresses.oracle
+    pool, oracle, numbers = market.addresses.pool, market.addresses.oracle, list(categories)
     sections: list[list[Read]] = [
         [(oracle, encode_call(GET_ASSET_PRICE, asset)) for asset in assets],
         [(pool, encode_call(GET_RESERVE_DATA, tokens.asset)) for tokens in listed],
         [(token, SCALED_TOTAL_SUPPLY) for token in tokens_of],
+        [read for number in numbers for read in emode_reads(market.version, pool, number)],
         [(pool, encode_call(GET_USER_ACCOUNT_DATA, borrower)) for borrower in borrowers],
     ]
     answers = await market.aggregator.read([read for section in sections for read in section])
     results = iter(answers.results)
-    prices, reserves, totals, accounts = ([next(results) for _ in section] for section in sections)
+    prices, reserves, totals, emodes, accounts = ([next(results) for _ in section] for section in sections)
     return Truth(
         block=answers.block,
         at=answers.at,
         prices={asset: price for asset, price in _numbers(assets, prices).items() if price},
         reserves=[_state(tokens, data, answers.block) for tokens, data in zip(listed, reserves, strict=True) if data],
         totals=_numbers(tokens_of, totals),
+        emodes=_emodes(market, numbers, emodes),
         accounts={
             borrower: AccountData(*words(result, 6))
             for borrower, result in zip(borrowers, accounts, strict=True)
@@ -151,12 +156,12 @@ def _reserve(data: bytes | None, grace: bytes | None) -> Reserve:
     return decode_reserve(required(data, "getReserveData"), price=0, grace_until=words(grace, 1)[0] if grace else 0)
 
 
-def _emodes(market: Market, results: Sequence[bytes | None]) -> EModes:
+def _emodes(market: Market, categories: Sequence[int], results: Sequence[bytes | None]) -> EModes:
     """Categories that are defined: an undefined one answers nothing but zeros."""
     version = market.version
-    width = len(results) // len(_CATEGORIES)
+    width = len(results) // max(len(categories), 1)
     emodes: EModes = {}
-    for row, category in enumerate(_CATEGORIES):
+    for row, category in enumerate(categories):
         answers = results[width * row : width * (row + 1)]
         emode = decode_emode(version, answers, price=0)
         if emode != EMode(0, 0, 0):

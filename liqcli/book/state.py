@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from liqcli.aave.account import EMode, Reserve
+from liqcli.aave.account import EMode, Reserve, debt_index_at, liquidity_index_at
 from liqcli.aave.ray import RAY, Version
 from liqcli.book.events import ReserveUpdated
 from liqcli.book.scaled import rounds_directionally
@@ -120,6 +120,19 @@ class ReserveState:
             event.variable_borrow_index,
             event.variable_borrow_rate,
             event.at,
+        )
+        self._view = None
+
+    def accrue(self, version: Version, at: int, *, has_debt: bool) -> None:
+        """Bring the indexes to a timestamp at the rates there are; without any debt, that index stands still."""
+        index, rate, debt_index, debt_rate, _ = self.indexes
+        view = self.view(0)
+        self.indexes = (
+            liquidity_index_at(view, at) if rate else index,
+            rate,
+            debt_index_at(version, view, at) if has_debt else debt_index,
+            debt_rate,
+            at,
         )
         self._view = None
 

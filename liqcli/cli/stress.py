@@ -117,7 +117,7 @@ async def _stage(market: "Market", settings: Settings, first_block: int) -> Stag
     book = await open_book(market, path, first_block=first_block, tell=say)
     follower = Follower(market, book, window_blocks=settings.rpc.log_window_blocks)
     await catch_up(follower, (await market.head())[0], path=path, on_progress=_tell)
-    truth = await read_truth(market, [], sources=book.price_sources)
+    truth = await read_truth(market, [], sources=book.price_sources, categories=book.categories)
     await follower.catch_up(truth.block)
     book.set_prices(truth.prices)
     moment = moment_at(book.version, book.reserves, book.emodes, truth.at)

@@ -57,7 +57,13 @@ EXPECTED = {
     "WITHDRAW": lambda v: (EventKind.WITHDRAW, v["reserve"], v["user"]),
     "BORROW": lambda v: (EventKind.BORROW, v["reserve"], v["onBehalfOf"]),
     "REPAY": lambda v: (EventKind.REPAY, v["reserve"], v["user"]),
-    "LIQUIDATION_CALL": lambda v: (EventKind.LIQUIDATION, v["debtAsset"], v["user"]),
+    "LIQUIDATION_CALL": lambda v: (
+        EventKind.LIQUIDATION,
+        v["debtAsset"],
+        v["user"],
+        v["collateralAsset"],
+        v["receiveAToken"],
+    ),
     "COLLATERAL_CONFIGURED": lambda v: (
         v["asset"],
         {

@@ -1,5 +1,7 @@
 """Following the real chain: reorganisations, upgrades, new reserves, accounts met half-way, nodes that lag."""
 
+from dataclasses import replace
+
 import pytest
 
 from liqcli.book.audit import Rota, audit, compare
@@ -212,6 +214,20 @@ async def test_a_reserve_that_differs_is_replaced_by_the_chains(chain):
     state.indexes = (index, rate + 10**20, *rest)
     assert await all_exact(follower)
     assert follower.book.gaps == 1
+
+
+async def test_an_emode_that_differs_is_replaced_by_the_chains(chain):
+    """A lost definition of an e-mode is found with the prices of the next look, and so is one never seen."""
+    follower = await whole(chain)
+    ledger = follower.book.ledger
+    emode, source = ledger.emodes[1]
+    ledger.emodes[1] = replace(emode, liquidation_threshold=9400), source
+    assert await all_exact(follower)
+    assert ledger.emodes[1] == (emode, source)
+    del ledger.emodes[1]
+    ledger.meet_emode(1)
+    assert await all_exact(follower)
+    assert follower.book.gaps == 2
 
 
 async def test_a_supply_that_does_not_add_up_makes_its_reserve_unknown(chain):

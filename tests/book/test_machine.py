@@ -20,7 +20,7 @@ from liqcli.sandbox.reserves import HYPE_EMODE, LISTINGS
 from liqcli.sandbox.transactions import Transaction
 from tests.book.stage import PEOPLE, STRANGER, Stage
 
-EXAMPLES, STEPS = 12, 190
+EXAMPLES, STEPS = 11, 190
 MINT_TO_TREASURY = bytes.fromhex("9cd19996")
 REPAY_WITH_A_TOKENS = bytes.fromhex("2dad97d4")
 
