@@ -15,7 +15,7 @@ from liqcli.cli.prices import Change, new_prices, parse_changes, price_label
 from liqcli.cli.render import health, print_json, print_table, say, usd
 from liqcli.config import Settings
 from liqcli.errors import UsageError
-from liqcli.model import BASE_UNIT, WAD, Address, Liquidation
+from liqcli.model import BASE_UNIT, WAD, Address, Exit, Liquidation
 from liqcli.text import safe
 
 if TYPE_CHECKING:
@@ -147,6 +147,21 @@ def _best(best: Liquidation) -> dict[str, Any]:
         "profit_base": str(best.profit_base),
         "profit_usd": best.profit_base / BASE_UNIT,
         "profit": [{"what": line.what, "base": str(line.base), "usd": line.base / BASE_UNIT} for line in best.profit],
+        "exit": None if best.exit is None else _exit(best.exit),
+    }
+
+
+def _exit(through: Exit) -> dict[str, Any]:
+    """How the collateral is sold; amounts in the debt's token."""
+    return {
+        "contract": through.contract,
+        "router": through.router,
+        "path": through.path,
+        "flash_loan": through.flash_loan,
+        "premium": str(through.premium),
+        "proceeds": str(through.proceeds),
+        "profit": str(through.profit),
+        "min_profit": str(through.min_profit),
     }
 
 

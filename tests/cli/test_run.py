@@ -48,6 +48,7 @@ def test_a_run_liquidates_and_sums_up(place):
     assert summary["rpc"]["requests"] > 0
     assert summary.keys() >= {"network", "market", "duration_s", "cache", "schema_version"}
     assert len(re.findall(r" won ", finished.err)) == summary["liquidations"]["won"]
+    assert len(re.findall(r" flash-loan premium ", finished.err)) >= summary["liquidations"]["won"]
 
 
 def test_dry_run_in_the_sandbox_sends_nothing(place):
