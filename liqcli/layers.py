@@ -23,6 +23,7 @@ Key = tuple[str, ...]
 
 _UNKNOWN = "extra_forbidden"
 _NO_SECTION = {"model_type", "model_attributes_type", "dict_type"}
+_SECRETS = {("token",)}
 _SHOWN_CHARS = 80
 _SEE = "see docs/settings.md"
 _KEY_PART = re.compile(r'"([^"]*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
@@ -177,7 +178,9 @@ def variable_of(key: Key, env_prefix: str) -> str:
 
 
 def shown_value(key: Key, value: Any) -> str:
-    """A value as it may be shown: URLs carry keys and passwords, so of them only scheme and host."""
+    """A value as it may be shown: URLs carry keys, so of them only scheme and host; a token not at all."""
+    if key[-1:] in _SECRETS:
+        return "***"
     if isinstance(value, Mapping):
         return "{...}"
     if isinstance(value, (list, tuple)):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import SecretStr
 
 from liqcli.cli import options
 from liqcli.cli.render import print_json, print_table, safe_lines, say
@@ -109,6 +110,8 @@ def _at(settings: Any, key: Key) -> Any:
 def _shown(key: Key, value: Any) -> Any:
     if isinstance(value, tuple):
         return [_shown(key, part) for part in value]
+    if isinstance(value, SecretStr):
+        return "***"
     if isinstance(value, str | Path):
         return shown_value(key, str(value)) if "://" in str(value) else safe(str(value))
     return "inf" if value == float("inf") else value

@@ -11,8 +11,21 @@ import typer
 from liqcli.cli.render import print_error
 from liqcli.errors import LiqError, UsageError
 
-COMMANDS = ("run", "scan", "position", "stress", "report", "pause", "resume", "status")
-GROUPS = ("audit", "queue", "book", "diagnose", "keys", "contract", "sandbox")
+COMMANDS = (
+    "run",
+    "worker",
+    "scan",
+    "position",
+    "stress",
+    "report",
+    "pause",
+    "resume",
+    "status",
+    "init",
+    "doctor",
+    "health",
+)
+GROUPS = ("audit", "queue", "book", "diagnose", "keys", "contract", "config", "markets", "sandbox")
 _REPORT = "this is a bug in liq: please report it with the command that showed it"
 
 

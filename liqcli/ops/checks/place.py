@@ -39,13 +39,13 @@ def _kind(origin: str) -> str:
 def _files(scope: Scope) -> Iterator[Check]:
     rpc, redis = scope.settings.rpc, scope.settings.redis
     urls = [url for url in (rpc.url, *rpc.fallback_urls, rpc.ws_url, redis.url) if url]
-    has_secrets = any(secrets_in(url) for url in urls)
+    has_secrets = scope.settings.http.token is not None or any(secrets_in(url) for url in urls)
     for path in scope.files:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _WRITABLE_BY_OTHERS:
             yield fail("secrets", f"others can change {path} (mode {mode:04o})", f"chmod 600 {path}")
         elif mode & _READABLE_BY_OTHERS and has_secrets:
-            yield fail("secrets", f"others can read {path} (mode {mode:04o}), and a URL in it may hold a key",
+            yield fail("secrets", f"others can read {path} (mode {mode:04o}), and it may hold a key or a token",
                        f"chmod 600 {path}")  # fmt: skip
 
 
