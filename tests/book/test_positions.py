@@ -4,8 +4,18 @@ import random
 
 import pytest
 
+from liqcli.aave.account import debt_index_at, liquidity_index_at
 from liqcli.aave.ray import RAY, ray_div, ray_mul
-from liqcli.book.events import Acted, BalanceTransfer, Burn, CollateralSwitched, Mint, ReserveListed, ReserveUpdated
+from liqcli.book.events import (
+    Acted,
+    BalanceTransfer,
+    Burn,
+    CollateralSwitched,
+    Liquidated,
+    Mint,
+    ReserveListed,
+    ReserveUpdated,
+)
 from liqcli.book.positions import Book, BrokenPage, Identity, Page, TooDeep, Unknown
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.model import NO_DEBT, EventKind
@@ -238,3 +248,19 @@ def test_an_account_never_seen_has_nothing_only_when_all_logs_were_read():
     later = Book(Identity(1, "test", POOL), [TOKENS], (3, 0, 2), cursor=9, complete=False)
     with pytest.raises(Unknown, match="not in the book"):
         later.exact(ANN, 10)
+
+
+@pytest.mark.parametrize(("version", "accrues"), [((3, 4), False), ((3, 5), True)])
+def test_a_liquidation_into_a_tokens_accrues_without_a_log(version, accrues):
+    """From 3.5 the collateral's indexes come up to date with the call, although its rates and logs say nothing."""
+    other = "0x" + "55" * 20
+    book = Book(Identity(1, "test", POOL), [TOKENS], version, cursor=0, complete=False)
+    book.apply(page(1, [ReserveListed(1, 0, 1, ASSET, A_TOKEN, DEBT)]))
+    rates = (RAY // 20, RAY // 10)
+    book.apply(page(2, [ReserveUpdated(2, 0, 2, ASSET, *rates, RAY, RAY)]))
+    before = book.ledger.reserves[0].view(0)
+    at = 10_000_000
+    book.apply(page(3, [Liquidated(3, 5, at, EventKind.LIQUIDATION, other, ANN, ASSET, received=True)]))
+    index, debt_index = liquidity_index_at(before, at), debt_index_at(version, before, at)
+    expected = (index, rates[0], debt_index, rates[1], at) if accrues else (RAY, rates[0], RAY, rates[1], 2)
+    assert book.ledger.reserves[0].indexes == expected
