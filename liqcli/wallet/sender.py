@@ -7,7 +7,6 @@ sending. After a start, what the journal holds open is settled before anything n
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from liqcli.chain.abi import quantity
 from liqcli.chain.rpc import Rpc
 from liqcli.errors import LiqError, Unreachable
 from liqcli.model import WAD, Address
+from liqcli.text import safe
 from liqcli.wallet.journal import Attempt, Journal, Outcome
 from liqcli.wallet.policy import CANCEL_GAS, Denied, Signer, Transaction
 
@@ -26,12 +26,11 @@ WINDOW = 8
 """HyperEVM's mempool takes only the next eight nonces of an address."""
 FEE_HEADROOM = 2
 """The base fee can rise by an eighth a block: twice today's lasts five blocks."""
+_HARMLESS = ("already known", "already imported", "nonce too low", "underpriced")
+"""What nodes say when they know this transaction, or a twin of it: the watch finds out which was mined."""
 _GWEI = 10**9
 _RAISE = (9, 8)
 """Nodes take a replacement that offers at least a tenth more; this is the usual eighth."""
-
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,7 @@ class Sender:
         self._watches: dict[int, _Watch] = {}
         self._receipts: dict[str, Mapping[str, Any]] = {}
         self._poll_s = self._pace.poll_first_s
+        self._is_blind = False
 
     async def recover(self) -> list[Settled]:
         """Settle what an earlier run left open: the same bytes go out again until the chain has decided."""
@@ -207,7 +207,8 @@ class Sender:
             try:
                 await self._rpc.call("eth_sendRawTransaction", attempt.raw)
             except LiqError as err:
-                logger.info("broadcast of %s: %s", attempt.hash, err)
+                if not any(word in str(err).lower() for word in _HARMLESS):
+                    self._tell(f"the node did not take {attempt.hash}, it will be asked again: {err}")
 
     async def _watch(self) -> None:
         """One look at all open nonces: learn what was mined, and mend what is stuck."""
@@ -217,8 +218,11 @@ class Sender:
             count, receipts = await self._look()
             for nonce, attempts in self._journal.open.items():
                 await self._tend(nonce, attempts, count, receipts)
+            self._is_blind = False
         except Unreachable as err:
-            self._tell(f"cannot see what became of {len(self._journal.open)} transactions: {err}")
+            if not self._is_blind:
+                self._tell(f"cannot see what became of {len(self._journal.open)} transactions, looking on: {err}")
+            self._is_blind = True
 
     async def _look(self) -> tuple[int, dict[str, Mapping[str, Any]]]:
         """The chain's count of our transactions, and the receipts of open attempts that have one."""
@@ -228,10 +232,11 @@ class Sender:
         count, *found = await self._rpc.batch([("eth_getTransactionCount", [self.address, "latest"]), *asked])
         receipts: dict[str, Mapping[str, Any]] = {}
         for tx_hash, raw in zip(hashes, found, strict=True):
-            if isinstance(raw, LiqError):
-                raise Unreachable(str(raw))
-            if raw is not None:
-                receipts[tx_hash] = raw
+            if raw is None:
+                continue
+            if not isinstance(raw, Mapping) or str(raw.get("transactionHash")).lower() != tx_hash:
+                raise Unreachable(f"no receipt of {tx_hash} but: {safe(str(raw), limit=200)}")
+            receipts[tx_hash] = raw
         return quantity(count), receipts
 
     async def _tend(

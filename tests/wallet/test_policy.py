@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from liqcli.chain.abi import LIQUIDATE, LIQUIDATION_CALL
 from liqcli.model import BASE_UNIT, WAD
 from liqcli.wallet.keys import Key
-from liqcli.wallet.policy import CANCEL_GAS, Denied, Policy, Signer, Spent, Transaction
+from liqcli.wallet.policy import CANCEL_GAS, DAY_S, HOUR_S, Denied, Policy, Signer, Spent, Transaction
 
 OWN = "0x" + "aa" * 20
 POOL, LIQUIDATOR, STRANGER = ("0x" + digit * 40 for digit in "123")
@@ -221,3 +221,8 @@ def test_the_policy_is_short_enough_to_read():
     from liqcli.wallet import policy
 
     assert len(Path(policy.__file__).read_text().splitlines()) < 200
+
+
+def test_the_units_are_the_worlds():
+    """A plain transfer takes 21,000 gas, a day has 86,400 seconds and an hour 3,600."""
+    assert (CANCEL_GAS, DAY_S, HOUR_S) == (21_000, 86_400, 3_600)

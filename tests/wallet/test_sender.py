@@ -25,7 +25,7 @@ def files_may_grow_to(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def somebody_else(scene, nonce, fee=10**9):
+async def somebody_else(scene, nonce, fee=5 * 10**10):
     """Another program with the same key takes a nonce."""
     own = scene.world.facts.liquidator
     fields = {"from": own, "to": own, "nonce": hex(nonce), "maxFeePerGas": hex(fee), "maxPriorityFeePerGas": "0x0"}
@@ -107,7 +107,7 @@ async def test_underpriced_because_of_a_foreign_transaction_stops_sending(scene)
     """Another program's dearer transaction holds our nonce: ours is never mined, and nothing more is sent."""
     before = await scene.count()
     async with scene.mined_by_hand():
-        await somebody_else(scene, before, fee=10**10)
+        await somebody_else(scene, before)
         executor = scene.executor()
         tx_hash = await executor.send(scene.plans[0])
         await scene.mine()
@@ -309,3 +309,62 @@ async def test_the_daily_limit_survives_a_restart(scene):
     with pytest.raises(Denied) as denied:
         await scene.executor(limits={"max_day_loss_base": lost}).send(scene.plans[1])
     assert denied.value.reason == "daily loss limit"
+
+
+async def test_a_node_that_answers_with_another_receipt_is_not_believed(scene):
+    """A receipt of another transaction, or no receipt at all in its place, settles nothing; it is said once."""
+    executor = scene.executor()
+    batch = scene.rpc.batch
+    lies = iter([{"transactionHash": "0x" + "00" * 32, "status": "0x1"}, ["garbage"], 7, "0x1"])
+
+    async def lying(calls):
+        answers = await batch(calls)
+        if calls[0][0] == "eth_getTransactionCount" and (lie := next(lies, None)) is not None:
+            answers[1] = lie
+        return answers
+
+    scene.rpc.batch = lying
+    receipt = await executor.receipt(await executor.send(scene.plans[0]), scene.plans[0])
+    assert receipt.succeeded
+    assert len([line for line in scene.told if "cannot see" in line]) == 1
+    assert next(lies, None) is None
+
+
+async def test_what_the_node_refuses_is_said_and_tried_again(scene):
+    """A node that cannot take the transaction now gets the same bytes later; they are mined once."""
+    before = await scene.count()
+    refusals = iter(range(2))
+
+    async def refuse(_):
+        if next(refusals, None) is not None:
+            raise Unreachable("the node refused eth_sendRawTransaction: txpool is full")
+
+    with every_broadcast(scene, refuse):
+        executor = scene.executor()
+        receipt = await executor.receipt(await executor.send(scene.plans[0]), scene.plans[0])
+    assert receipt.succeeded
+    assert any("txpool is full" in line for line in scene.told)
+    assert await scene.count() == before + 1
+
+
+async def test_a_chain_that_takes_blocks_back_gets_the_bytes_again(scene):
+    """After a rollback of a landed transaction, the next one's nonce has a gap before it: both are mined in the end."""
+    before = await scene.count()
+    async with scene.mined_by_hand():
+        snapshot = await scene.world.rpc.call("evm_snapshot")
+        executor = scene.executor()
+        first = await executor.send(scene.plans[0])
+        await scene.mine()
+        await executor.receipt(first, scene.plans[0])
+        await scene.world.rpc.call("evm_revert", snapshot)
+        await scene.world.rpc.call("anvil_dropAllTransactions")
+        assert await scene.count() == before
+        second = await executor.send(scene.plans[1])
+        waiting = asyncio.create_task(executor.receipt(second, scene.plans[1]))
+        while len(scene.rpc.sent) < 4:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        await scene.mine()
+        assert (await waiting).tx_hash == second
+    assert await scene.count() == before + 2
+    assert await scene.world.rpc.call("eth_getTransactionReceipt", first)
