@@ -32,18 +32,19 @@ TIERS = list(Tier)
 
 async def main(count: int) -> bool:
     """Measure and print everything; true when every target is met."""
-    entries = _entries(count)
+    entries = entries_for(count)
     with tempfile.TemporaryDirectory() as directory:
-        async with _server(Path(directory) / "memory", persist=False) as server:
+        async with serving(Path(directory) / "memory", persist=False) as server:
             results = [await _push(server, entries, depth) for depth in DEPTHS]
             results += [await _work(server, entries, batch, "memory") for batch in (1, 10, 50, 200, 1000)]
             results.append(await _memory(server, entries))
-        async with _server(Path(directory) / "disk", persist=True) as server:
+        async with serving(Path(directory) / "disk", persist=True) as server:
             results.append(await _work(server, entries, 50, "appendfsync everysec"))
     return all(results)
 
 
-def _entries(count: int) -> list[Entry]:
+def entries_for(count: int) -> list[Entry]:
+    """Borrowers of all tiers, the same at every run."""
     dice = random.Random(1)
     return [
         Entry(
@@ -54,7 +55,8 @@ def _entries(count: int) -> list[Entry]:
 
 
 @asynccontextmanager
-async def _server(directory: Path, *, persist: bool) -> AsyncIterator[Valkey]:
+async def serving(directory: Path, *, persist: bool) -> AsyncIterator[Valkey]:
+    """A server of the benchmark's own."""
     server = await start_valkey(directory, persist=persist)
     try:
         yield server
@@ -63,7 +65,8 @@ async def _server(directory: Path, *, persist: bool) -> AsyncIterator[Valkey]:
 
 
 @asynccontextmanager
-async def _queue(server: Valkey) -> AsyncIterator[BorrowerQueue]:
+async def queue_on(server: Valkey) -> AsyncIterator[BorrowerQueue]:
+    """An empty queue on it."""
     redis = await open_redis(server.url, timeout_s=30.0)
     await redis.execute_command("FLUSHDB", "SYNC")
     yield BorrowerQueue(redis, namespace=namespace_of(999, "benchmark"))
@@ -74,7 +77,7 @@ async def _push(server: Valkey, entries: list[Entry], depth: int) -> bool:
     """Push of new borrowers, and of known ones (merging), beside ZADD at the same depth."""
     best = {"zadd": 0.0, "push": 0.0, "merge": 0.0, "variadic": 0.0}
     for _ in range(ROUNDS):
-        async with _queue(server) as queue:
+        async with queue_on(server) as queue:
             best["zadd"] = max(best["zadd"], _zadd_rate(server, entries, depth))
             best["variadic"] = max(best["variadic"], await _variadic_rate(server, entries, depth))
             best["push"] = max(best["push"], await _push_rate(queue, entries, depth))
@@ -137,14 +140,15 @@ async def _work(server: Valkey, entries: list[Entry], batch: int, where: str) ->
     """Claim and done by one worker, until the queue is empty or two seconds have passed."""
     best = 0.0
     for _ in range(ROUNDS):
-        async with _queue(server) as queue:
+        async with queue_on(server) as queue:
             await queue.push(entries)
-            best = max(best, await _rate(lambda queue=queue: _claim_and_finish(queue, batch)))
+            best = max(best, await _rate(lambda queue=queue: claim_and_finish(queue, batch)))
     target = 25_000.0 if batch >= 50 else None
     return figure(f"claim_done_{batch} ({where})", best, "borrowers/s", target=target, of="value")
 
 
-async def _claim_and_finish(queue: BorrowerQueue, batch: int) -> int:
+async def claim_and_finish(queue: BorrowerQueue, batch: int) -> int:
+    """One turn of a worker that has nothing to do; returns how many borrowers it took."""
     claims = await queue.claim(batch)
     await queue.done(claims)
     return len(claims)
@@ -159,7 +163,7 @@ async def _rate(step: Callable[[], Awaitable[int]]) -> float:
 
 async def _memory(server: Valkey, entries: list[Entry]) -> bool:
     redis = await open_redis(server.url, timeout_s=30.0)
-    async with _queue(server) as queue:
+    async with queue_on(server) as queue:
         before = (await redis.info("memory"))["used_memory"]
         await queue.push(entries)
         after = (await redis.info("memory"))["used_memory"]

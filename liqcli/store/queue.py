@@ -18,6 +18,7 @@ shard, and critical borrowers are taken from every shard first. Members are 20 r
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
@@ -105,8 +106,15 @@ class BorrowerQueue:
         shards = self._shards[turn:] + self._shards[:turn]
         if len(shards) == 1 or at_most is Tier.CRITICAL:
             return await self._claim_from(shards, count, take=at_most, at_most=at_most)
-        urgent = await self._claim_from(shards, count, take=Tier.CRITICAL, at_most=at_most)
-        return urgent + await self._claim_from(shards, count - len(urgent), take=at_most, at_most=at_most)
+        critical, urgent = await _with_critical(shards), list[Claim]()
+        with suppress(Unreachable):  # other shards may still have what is less urgent
+            urgent += await self._claim_from(critical, count, take=Tier.CRITICAL, at_most=at_most)
+        try:
+            return urgent + await self._claim_from(shards, count - len(urgent), take=at_most, at_most=at_most)
+        except Unreachable:
+            if urgent:
+                return urgent
+            raise
 
     async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
         """Start these leases anew; returns those still ours: stop work on the others."""
@@ -216,19 +224,21 @@ class BorrowerQueue:
         ceiling = "+inf" if take is Tier.SAFE else str(band(take)[1])
         lowest, starving_ms = list(Tier).index(at_most), round(STARVING_S * 1000)
         claims: list[Claim] = []
+        silent: list[Unreachable] = []
         for shard in shards:
             while len(claims) < count:
                 wanted = min(count - len(claims), BATCH)
                 try:
                     reply = await shard.run("claim", (wanted, self._lease_ms, ceiling, starving_ms, lowest))
-                except Unreachable:
-                    if claims:
-                        return claims  # these are leased to us: work, not an error
-                    raise
+                except Unreachable as err:
+                    silent.append(err)
+                    break
                 claims += map(unpack_claim, reply[1::2], reply[2::2])
                 if len(reply) // 2 < wanted:
                     break
-        return claims
+        if silent and not claims:
+            raise silent[0]
+        return claims  # leased to us: work, although a shard did not answer
 
     async def _settle(self, script: str, claims: Sequence[Claim], *args: bytes | str | int) -> list[Claim]:
         ours: list[Claim] = []
@@ -253,6 +263,16 @@ class BorrowerQueue:
         for item in batch:
             parts.setdefault(self._shard_of(pack_address(item.borrower)), []).append(item)
         return parts.items()
+
+
+async def _with_critical(shards: Sequence[Shard]) -> list[Shard]:
+    """The shards that have a critical borrower ready: all asked at once, for a visit to each costs a round trip."""
+    last = band(Tier.CRITICAL)[1]
+    try:
+        counts = await shards[0].ask(*(("ZCOUNT", shard.keys["ready"], "-inf", last) for shard in shards))
+    except Unreachable:
+        return list(shards)  # a node is away: the others' turn comes all the same
+    return [shard for shard, ready in zip(shards, counts, strict=True) if ready]
 
 
 async def _push(shard: Shard, entries: Sequence[Entry], *, unique: bool) -> int:

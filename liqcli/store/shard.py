@@ -33,7 +33,7 @@ class Shard:
         self.redis = redis
         self.clock = clock_beside(redis, f"{{{tag}}}:clock")
         self.keys = {name: f"{{{tag}}}:{name}".encode() for name in (*_PLACES.values(), *_SIDE_KEYS)}
-        self._counted_keys = (len(self.keys), *self.keys.values())
+        self._counted_keys: tuple[bytes | str | float, ...] = (len(self.keys), *self.keys.values())
 
     async def run(self, script: str, args: Iterable[bytes | str | float]) -> Any:
         """Run one script on all keys of the shard; the client's own Script object costs a third more a call."""

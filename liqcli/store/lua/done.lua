@@ -1,18 +1,23 @@
 -- ARGV: member, token, ...
-local finished = 0
-local accepted = for_held(1, function(member)
-  local news = redis.call('HGET', dirty, member)
-  if news then
-    make_ready(member, news)
-    redis.call('HDEL', dirty, member)
-  else
-    redis.call('HDEL', info, member)
+local held = {}
+local accepted = for_held(1, function(member) held[#held + 1] = member end)
+
+for first = 1, #held, CHUNK do
+  local members, gone = {unpack(held, first, math.min(first + CHUNK - 1, #held))}, {}
+  local news = redis.call('HMGET', dirty, unpack(members))
+  for i, member in ipairs(members) do
+    if news[i] then
+      make_ready(member, news[i])
+      redis.call('HDEL', dirty, member)
+    else
+      gone[#gone + 1] = member
+    end
   end
-  redis.call('HDEL', reason, member)
-  redis.call('ZREM', lease, member)
-  finished = finished + 1
-end)
-count('done', finished)
-count('late', #accepted - finished)
-tick('o', finished)
+  if #gone > 0 then redis.call('HDEL', info, unpack(gone)) end
+  redis.call('HDEL', reason, unpack(members))
+  redis.call('ZREM', lease, unpack(members))
+end
+count('done', #held)
+count('late', #accepted - #held)
+tick('o', #held)
 return accepted

@@ -1,11 +1,10 @@
 -- For scripts that act on leases. Calls act(member, value) for each pair (member, token) in ARGV from `first` on
 -- whose token still holds, and returns 1 or 0 for each.
 local function for_held(first, act)
-  local accepted = {}
+  local accepted, seen = {}, {}
   for start = first, #ARGV, 2 * CHUNK do
     local members = every_second(ARGV, start, math.min(start + 2 * CHUNK - 1, #ARGV))
     local values = fetch(members)
-    local seen = {}
     for i, member in ipairs(members) do
       local value = values[i]
       local holds = value and not seen[member] and state_of(value) == LEASED
