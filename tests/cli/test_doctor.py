@@ -1,0 +1,103 @@
+"""`liq doctor` as a user runs it, and `liq run` that heeds it."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+
+
+def matches(document, name):
+    """The document is what its schema promises."""
+    jsonschema.validate(document, json.loads((SCHEMAS / f"{name}.json").read_text()))
+    return document
+
+
+def test_the_running_bot_is_examined_within_five_seconds(running):
+    """Beside a running sandbox nothing fails, and the document is what its schema promises."""
+    finished = running.liq("doctor", "--json")
+    assert finished.code == 0, finished.out
+    document = matches(finished.json, "doctor")
+    assert document["failed"] == 0
+    assert document["duration_s"] < 5.0
+    assert {check["name"] for check in document["checks"]} >= {"rpc", "market", "redis", "wallet", "liquidator"}
+    leader = next(check for check in document["checks"] if check["name"] == "redis writers")
+    assert leader["status"] in ("ok", "warn")
+
+
+def test_piped_it_is_a_table_for_a_program(running):
+    """One line a check: status, name, what, fix; the count goes to stderr."""
+    finished = running.liq("doctor")
+    rows = [line.split("\t") for line in finished.out.splitlines()]
+    assert all(len(row) == 4 and row[0] in ("ok", "warn", "fail", "skip") for row in rows)
+    assert "0 failed" in finished.err
+
+
+def test_nothing_to_reach_is_a_failed_check_not_an_error(place):
+    """Where no node answers the other checks still tell; exit 1, no traceback."""
+    finished = place.liq("doctor", "--rpc", "http://127.0.0.1:1", "--redis", "redis://127.0.0.1:1/0")
+    assert finished.code == 1
+    assert "Traceback" not in finished.err
+    failed = {line.split("\t")[1] for line in finished.out.splitlines() if line.startswith("fail")}
+    assert failed == {"rpc", "market", "redis"}
+
+
+def test_settings_that_cannot_be_used_are_told_all_at_once(place):
+    """Each mistake is a failed check with its line; the rest is skipped."""
+    (place.directory / "liq.toml").write_text('workers = 0\nnetwrk = "x"\n')
+    finished = place.liq("doctor", "--json")
+    assert finished.code == 1
+    checks = matches(finished.json, "doctor")["checks"]
+    assert [check["status"] for check in checks] == ["fail", "fail", "skip"]
+    assert "liq.toml:2" in checks[0]["what"]
+
+
+def test_an_unknown_account_is_a_failed_check(place):
+    """--account names a key that is not there."""
+    finished = place.liq("doctor", "--account", "nobody", "--rpc", "http://127.0.0.1:1", "--json")
+    assert finished.code == 1
+    assert any('no key "nobody"' in check["what"] for check in finished.json["checks"] if check["status"] == "fail")
+
+
+def test_a_url_s_key_is_never_shown(place):
+    """Neither an answer nor an error of the doctor repeats what a URL holds."""
+    canary = "CANARY0123456789"
+    finished = place.liq(
+        "doctor", "--rpc", f"http://127.0.0.1:1/v2/{canary}", "--redis", f"redis://:{canary}@127.0.0.1:1/0"
+    )
+    assert canary not in finished.out + finished.err
+
+
+@pytest.mark.parametrize(("flag", "code"), [("--rpc", 4), ("--redis", 4)])
+def test_run_refuses_what_the_doctor_fails(place, running, flag, code):
+    """A node or a Redis that does not answer keeps the bot from starting, in the words of the error."""
+    facts = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    urls = {"--rpc": facts["rpc_url"], "--redis": facts["redis_url"]}
+    urls[flag] = {"--rpc": "http://127.0.0.1:1", "--redis": "redis://127.0.0.1:1/0"}[flag]
+    flags = [part for pair in urls.items() for part in pair]
+    target = ("--network", "local", "--pool-addresses-provider", facts["provider"])
+    finished = place.liq("run", *target, *flags, "--duration", "1s")
+    assert finished.code == code, finished.err
+    assert "READY" not in finished.out
+
+
+def test_run_says_that_it_looked_unless_told_not_to(place):
+    """One line on stderr; --skip-checks leaves it out."""
+    finished = place.liq("run", "--sandbox", "--duration", "1s")
+    assert "checks passed in" in finished.err
+    skipped = place.liq("run", "--sandbox", "--duration", "1s", "--skip-checks")
+    assert "checks passed" not in skipped.err
+    assert (finished.code, skipped.code) == (0, 0)
+
+
+def test_run_refuses_a_data_directory_that_others_can_write(place):
+    """Even in the sandbox: whoever can write there can put another file in the place of ours."""
+    data = place.directory / "data"
+    data.mkdir()
+    data.chmod(0o777)
+    finished = place.liq("run", "--sandbox", "--duration", "1s")
+    assert finished.code == 1
+    assert "others can write to the data directory" in finished.err
+    assert f"hint: chmod 700 {data}" in finished.err
