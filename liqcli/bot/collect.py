@@ -11,6 +11,7 @@ from time import monotonic
 from liqcli.book.mirror import Mirror, Prices, Turn
 from liqcli.bot.channel import Channel
 from liqcli.chain.head import HeadWatch
+from liqcli.chain.rpc import Rpc
 from liqcli.chain.stream import Stream
 from liqcli.errors import Unreachable
 from liqcli.model import Address, Event, EventKind
@@ -23,8 +24,16 @@ class Collector:
     """Polls one market; the book's cursor is its cursor. A websocket, where there is one, says when to look."""
 
     def __init__(
-        self, mirror: Mirror, channel: Channel[Arrivals], *, audited: int, watch: HeadWatch, stream: Stream | None
+        self,
+        rpc: Rpc,
+        mirror: Mirror,
+        channel: Channel[Arrivals],
+        *,
+        audited: int,
+        watch: HeadWatch,
+        stream: Stream | None,
     ) -> None:
+        self._rpc = rpc
         self._mirror = mirror
         self._channel = channel
         self._audited = audited
@@ -52,7 +61,9 @@ class Collector:
             self._stream.polled(self._mirror.book.cursor)
 
     async def _take_prices(self, prices: Prices, warn: Callable[[str], None]) -> None:
-        self._watch.see(prices.block, prices.at)
+        head = self._watch.see(prices.block, prices.at)
+        if not head.is_current:
+            self._rpc.distrust(head.reason)
         if prices.audit is not None and prices.audit.wrong:
             warn(f"the book differed from the chain for {len(prices.audit.wrong)} borrowers; they are read again")
         if prices.moved:

@@ -48,10 +48,11 @@ _WARN_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a worker took: borrowers with why, and the claims to give back (there are none for the backlog's)."""
+    """What a worker took: borrowers with why, from the queue as claims, or from the backlog as entries."""
 
     because: dict[Address, str]
-    claims: tuple[Claim, ...]
+    claims: Sequence[Claim] = ()
+    entries: Sequence[Entry] = ()
 
 
 class Engine:
@@ -105,6 +106,7 @@ class Engine:
                 self.executor, capacity=self.settings.action_buffer_size, tally=self.tally, tell=self._tell
             )
         collector = Collector(
+            self.market.rpc,
             self.mirror,
             self.events,
             audited=self.settings.tuning.audited_per_poll,
@@ -247,21 +249,35 @@ class Engine:
 
     async def _work_once(self, tier: Tier) -> None:
         """Take the most urgent borrowers, read them, plan for those below one, and give the claims back."""
-        with spending_as(tier):
-            await self._work_through(await self._take_work(self.tuner.pacing[tier].batch, tier), tier)
-
-    async def _work_through(self, work: _Work, tier: Tier) -> None:
+        work = await self._take_work(self.tuner.pacing[tier].batch, tier)
         if not work.because:
             await self._wait_for_work()
             return
         arrived = {borrower: self._arrived.pop(borrower, monotonic()) for borrower in work.because}
-        started = monotonic()
-        evaluation = await self._evaluate(await self._stale(work.because))
-        self.pulse.beat(tier, started, read=len(evaluation.readings), failed=len(evaluation.failed))
-        for reading in evaluation.liquidatable:
-            await self._consider(reading, arrived[reading.borrower])
+        try:
+            evaluation = await self._read(work, tier)
+            for reading in evaluation.liquidatable:
+                await self._consider(reading, arrived[reading.borrower])
+        except Unreachable:
+            await self._give_back(work, arrived)
+            raise
         await self.queue.done([claim for claim in work.claims if claim.borrower not in evaluation.failed])
         await self.queue.retry([claim for claim in work.claims if claim.borrower in evaluation.failed], "read failed")
+
+    async def _read(self, work: _Work, tier: Tier) -> Evaluation:
+        """Read whom the cache does not know fresh, paid from the tier's share of the request budget."""
+        started = monotonic()
+        with spending_as(tier):
+            evaluation = await self._evaluate(await self._stale(work.because))
+        self.pulse.beat(tier, started, read=len(evaluation.readings), failed=len(evaluation.failed))
+        return evaluation
+
+    async def _give_back(self, work: _Work, arrived: dict[Address, float]) -> None:
+        """An outage is not the borrowers' fault: they are ready again at once, and no try is counted."""
+        self._arrived = {**arrived, **self._arrived}
+        self.backlog.push(work.entries)
+        with suppress(Unreachable):  # then the leases run out by themselves
+            await self.queue.release(work.claims)
 
     async def _take_work(self, count: int, tier: Tier) -> _Work:
         """From the queue; while Redis does not answer, from what waits in this process."""
@@ -272,8 +288,8 @@ class Engine:
             if not entries:
                 raise
             self._warn(f"{err}; going on without it")
-            return _Work({entry.borrower: entry.because for entry in entries}, ())
-        return _Work({claim.borrower: claim.because for claim in claims}, tuple(claims))
+            return _Work({entry.borrower: entry.because for entry in entries}, entries=entries)
+        return _Work({claim.borrower: claim.because for claim in claims}, claims=claims)
 
     async def _wait_for_work(self) -> None:
         self._work.clear()
@@ -292,7 +308,12 @@ class Engine:
 
     async def _evaluate(self, borrowers: Sequence[Address]) -> Evaluation:
         evaluation = await evaluate(
-            borrowers, market=self.market, watchlist=self.watchlist, cache=self.cache, settings=self.settings
+            borrowers,
+            market=self.market,
+            watchlist=self.watchlist,
+            cache=self.cache,
+            settings=self.settings,
+            least_block=self.watch.state().block,
         )
         for reading in evaluation.readings:
             if not reading.is_liquidatable:

@@ -29,20 +29,29 @@ class Evaluation:
 
 
 async def evaluate(
-    borrowers: Sequence[Address], *, market: Market, watchlist: Watchlist, cache: HealthCache, settings: Settings
+    borrowers: Sequence[Address],
+    *,
+    market: Market,
+    watchlist: Watchlist,
+    cache: HealthCache,
+    settings: Settings,
+    least_block: int = 0,
 ) -> Evaluation:
-    """Read these borrowers at one block and tell the watchlist and the cache."""
+    """Read these borrowers at one block and tell the watchlist and the cache.
+
+    What a node tells of a block before `least_block` is no reading: it lags behind what is known already.
+    """
     batch = await market.readings(borrowers)
-    fresh = [
-        (reading, _ttl_s(watchlist.reading(reading.borrower), reading, settings)) for reading in batch.readings.values()
-    ]
+    readings = tuple(reading for reading in batch.readings.values() if reading.block >= least_block)
+    failed = frozenset(borrowers) - {reading.borrower for reading in readings}
+    fresh = [(reading, _ttl_s(watchlist.reading(reading.borrower), reading, settings)) for reading in readings]
     for reading, ttl_s in fresh:
         _tell(watchlist, reading, ttl_s)
-    for borrower in batch.failed:
+    for borrower in failed:
         watchlist.fail(borrower)
     with suppress(Unreachable):  # a cache that does not answer costs reads, nothing else
         await cache.put_many([(reading, ttl_s) for reading, ttl_s in fresh if reading.health_factor != NO_DEBT])
-    return Evaluation(tuple(batch.readings.values()), batch.failed)
+    return Evaluation(readings, failed)
 
 
 async def recall(

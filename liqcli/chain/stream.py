@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time_ns
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ _HEARTBEAT_S = 10.0
 _PAUSE_FIRST_S = 0.25
 _PAUSE_MOST_S = 10.0
 _LARGEST_MESSAGE = 4 * 2**20
+_LAGS_KEPT = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Stream:
         self._reading: asyncio.Timeout | None = None
         self._task: asyncio.Task[None] | None = None
         self._unsaid = 0
+        self.lags: deque[tuple[int, int]] = deque(maxlen=_LAGS_KEPT)
         self._missed: deque[tuple[int, int]] = deque()
         self._received = self._lagged = self._recovered = self._gaps = self._connections = 0
         self.shown_url = shown_url(url)
@@ -216,6 +218,7 @@ class Stream:
         """The words that `liq diagnose lag` reads, once for all that was pushed out since the last look."""
         if self._unsaid:
             logger.error("error receiving event: channel lagged by %d", self._unsaid)
+            self.lags.append((time_ns() // 1000, self._unsaid))
             self._unsaid = 0
 
 

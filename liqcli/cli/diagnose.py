@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -137,6 +137,43 @@ def lag(
         write_files(after, csv=csv, charts=charts, html=html, capacity=capacity)
         print_diagnosis(after, layout)
     _fail_from(threshold, after)
+
+
+@app.command()
+def live(
+    *,
+    as_json: Json = False,
+    markdown: Markdown = False,
+    config: Annotated[Path | None, typer.Option(help="Settings file instead of ./liq.toml.")] = None,
+) -> None:
+    """Diagnose the channels of the running bot by its own counters.
+
+    Example: liq diagnose live --json
+    """
+    from liqcli.cli.diagnosis_output import Layout, print_diagnosis
+    from liqcli.cli.options import settings_from
+    from liqcli.cli.render import say
+    from liqcli.cli.status import running_bot
+
+    status = running_bot(settings_from(config=config))["status"]
+    print_diagnosis(answer_live(status), Layout(as_json=as_json, markdown=markdown, show_skipped=False))
+    for name, channel in status["channels"].items():
+        if channel is not None:
+            held = f"most {channel['high_water']:,} of {channel['capacity']:,}"
+            say(f"{name} channel: {held}, senders waited {channel['waits']:,} times")
+
+
+def answer_live(status: dict[str, Any]) -> "Diagnosis":
+    """The diagnosis of the lag a running bot has counted; its channels wait, only a websocket's intake can lag."""
+    import numpy as np
+
+    from liqcli.lag.advise import diagnose as conclude
+    from liqcli.lag.incidents import aggregate_columns
+
+    lags = (status["websocket"] or {"lags": []})["lags"]
+    capacity = status["channels"]["event"]["capacity"]
+    at_us, lost = (np.array([lag[name] for lag in lags], np.int64) for name in ("at_us", "lost"))
+    return conclude(aggregate_columns(at_us, lost, capacity=capacity), capacity=capacity)
 
 
 def answer(names: Sequence[str], question: Question) -> "Diagnosis":

@@ -21,7 +21,7 @@ def status(*, as_json: options.Json = False, config: options.ConfigFile = None) 
 
     Example: liq status --json
     """
-    facts = _running(options.settings_from(config=config))
+    facts = running_bot(options.settings_from(config=config))
     document = {
         **facts["status"],
         "pid": facts["pid"],
@@ -36,7 +36,8 @@ def status(*, as_json: options.Json = False, config: options.ConfigFile = None) 
         raise typer.Exit(_UNHEALTHY)
 
 
-def _running(settings: Settings) -> Facts:
+def running_bot(settings: Settings) -> Facts:
+    """What the running bot last told of itself; NotRunning when there is none."""
     facts = holder_of(settings.data_dir, "run")
     if facts is None:
         raise NotRunning("no bot is running here", hint="liq run --sandbox, or set LIQ_DATA_DIR to the bot's")

@@ -6,6 +6,7 @@ from typing import Any
 
 from liqcli.bot.channel import Channel
 from liqcli.bot.engine import Engine
+from liqcli.chain.stream import Stream
 from liqcli.model import BASE_UNIT, WAD, Tier
 from liqcli.store.figures import QueueStats
 
@@ -40,6 +41,11 @@ def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
         "latency_ms": {
             "event_to_queue": asdict(tally.event_to_queue.percentiles()),
             "event_to_send": asdict(tally.event_to_send.percentiles()),
+            **(
+                {stage: asdict(took.percentiles()) for stage, took in engine.executor.stages.items()}
+                if engine.executor
+                else {}
+            ),
         },
         "rpc": {"requests": engine.market.rpc.requests, "errors": engine.market.rpc.errors},
         "cache": {"hits": engine.cache.hits, "misses": engine.cache.misses},
@@ -59,7 +65,7 @@ def status_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
             "max_mined_s": engine.settings.max_head_age_s,
             "problem": head.reason or None,
         },
-        "websocket": None if stream is None else {"connected": stream.is_connected, **asdict(stream.counts)},
+        "websocket": None if stream is None else _websocket(stream),
         "endpoints": [asdict(health) for health in engine.market.rpc.health()],
         "book": {
             "block": engine.mirror.book.cursor,
@@ -90,6 +96,11 @@ def queue_facts(stats: QueueStats) -> dict[str, Any]:
         "out_per_s": stats.out_per_s,
         "by_tier": {tier.value: asdict(stats.by_tier[tier]) for tier in Tier},
     }
+
+
+def _websocket(stream: Stream) -> dict[str, Any]:
+    lags = [{"at_us": at_us, "lost": lost} for at_us, lost in stream.lags]
+    return {"connected": stream.is_connected, **asdict(stream.counts), "lags": lags}
 
 
 def _channel(channel: Channel[Any]) -> dict[str, int]:

@@ -73,7 +73,7 @@ async def bot(world, redis, *, live, notes=None, **settings):
                 await running
 
 
-async def until(condition, timeout_s=10.0):
+async def until(condition, timeout_s=30.0):
     """Wait for a fact that the bot brings about."""
     async with asyncio.timeout(timeout_s):
         while not condition():

@@ -36,7 +36,7 @@ async def bot_behind(world, redis, *urls, live=False, notes=None, timeout_s=0.6,
             engine = Engine(
                 market=market,
                 mirror=mirror,
-                queue=BorrowerQueue(redis, namespace=NAMESPACE, lease_s=2.0),
+                queue=BorrowerQueue(redis, namespace=NAMESPACE),
                 cache=HealthCache(redis, namespace=NAMESPACE),
                 settings=load_settings({**SETTINGS, "rpc": {"poll_interval_s": poll_s}}),
                 stream=await stack.enter_async_context(stream) if stream else None,
@@ -53,7 +53,7 @@ async def bot_behind(world, redis, *urls, live=False, notes=None, timeout_s=0.6,
                 await running
 
 
-async def until(condition, timeout_s=10.0):
+async def until(condition, timeout_s=30.0):
     """Wait for a fact that the bot brings about."""
     async with asyncio.timeout(timeout_s):
         while not condition():
