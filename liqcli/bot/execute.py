@@ -3,9 +3,11 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from time import monotonic
 from typing import Any
 
 from liqcli.aave.ray import div_ceil
+from liqcli.bot.tally import Latency
 from liqcli.chain.abi import quantity
 from liqcli.chain.market import Market
 from liqcli.chain.rpc import RpcError
@@ -25,13 +27,15 @@ _HEADERS_KEPT = 16
 
 
 class Executor:
-    """Sends liquidations through one sender; exists only when live."""
+    """Sends liquidations through one sender; exists only when live. `stages` says how long each part of a send took."""
 
     def __init__(self, market: Market, sender: Sender) -> None:
+        self.stages = {stage: Latency() for stage in ("simulate", "sign", "journal", "broadcast")}
         self._market = market
         self._sender = sender
         self._gas_limits: deque[int] = deque(maxlen=_HEADERS_KEPT)
         self._uses_big_blocks = False
+        sender.measure = self._measured
 
     @property
     def address(self) -> Address:
@@ -52,7 +56,9 @@ class Executor:
         """
         self._sender.check(plan.borrower)
         to, data = call_of(plan, self._market.addresses.pool)
+        started = monotonic()
         gas, base_fee, count = await self._simulate(to, data)
+        self._measured("simulate", started)
         most = self._sender.policy.max_fee_per_gas * _CANCEL_ROOM[0] // _CANCEL_ROOM[1]
         ready = Call(
             to=to,
@@ -91,6 +97,9 @@ class Executor:
         _, gas, price, count, header = answers
         self._note_limit(header)
         return quantity(gas), quantity(price), quantity(count)
+
+    def _measured(self, stage: str, started: float) -> None:
+        self.stages[stage].since(started)
 
     def _gas_limit(self, gas: int) -> int:
         """The estimate with room for a change, within what a block takes."""

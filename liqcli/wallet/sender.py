@@ -85,7 +85,8 @@ def fee_of(receipt: Mapping[str, Any], attempt: Attempt) -> int:
 class Sender:
     """One key's way to the chain. `loss_of` weighs a mined attempt for the daily limit, `tell` says what is loud.
 
-    `hindrance` names why nothing may be signed now (a lost ownership), or is empty; `epoch` marks what is signed.
+    `hindrance` names why nothing may be signed now (a lost ownership), or is empty; `epoch` marks what is signed;
+    `measure` hears of each stage of a send and the monotonic second it began.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Sender:
     ) -> None:
         self.address = signer.address
         self.policy = signer.policy
+        self.measure: Callable[[str, float], None] = lambda _stage, _started: None
         self._rpc = rpc
         self._signer = signer
         self._journal = journal
@@ -152,7 +154,9 @@ class Sender:
             self._next = nonce + 1
         self._watches[nonce] = _Watch(sent_at=monotonic())
         self._poll_s = self._pace.poll_first_s
+        started = monotonic()
         await self._broadcast([attempt])
+        self.measure("broadcast", started)
         return attempt.hash
 
     async def settled(self, tx_hash: str) -> Settled:
@@ -169,13 +173,16 @@ class Sender:
         self, transaction: Transaction, subject: str, memo: Mapping[str, Any], native_price: int, *, is_cancel: bool
     ) -> Attempt:
         """Sign within the policy, and put it into the journal: only then may it be broadcast."""
-        now = time.time()
+        now, started = time.time(), monotonic()
         spent = self._journal.spent(now, beside=transaction.nonce)
         raw, tx_hash = self._signer.sign(transaction, native_price=native_price, spent=spent)
+        self.measure("sign", started)
         attempt = Attempt(
             transaction, raw, tx_hash, subject, memo, native_price, is_cancel=is_cancel, epoch=self._epoch(), at=now
         )
+        started = monotonic()
         self._journal.append(attempt)
+        self.measure("journal", started)
         return attempt
 
     async def _take_nonce(self, chain_count: int | None) -> int:
