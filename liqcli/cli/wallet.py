@@ -61,7 +61,10 @@ def keystore_path(settings: Settings, *, account: str | None, keystore: Path | N
     if keystore is not None:
         return keystore
     if account is None:
-        raise SecretError("no key is named", hint="--account NAME or --keystore FILE; make one: liq keys new NAME")
+        raise SecretError(
+            "--live needs a key and none is configured",
+            hint="liq keys import bot, then liq run --live --account bot; a dry run needs none",
+        )
     return find_account(account, key_directories(settings))
 
 

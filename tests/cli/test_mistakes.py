@@ -96,7 +96,7 @@ def test_a_log_of_something_else(place):
 
 def test_live_without_a_key(place):
     """--live needs a key: exit 6, before anything is asked of a node."""
-    told(place.liq("run", "--live", "--rpc", refused_url()), 6, "--live needs a key", "dry run")
+    told(place.liq("run", "--live", "--rpc", refused_url()), 6, "--live needs a key", "liq keys import")
 
 
 def test_a_key_on_the_command_line(place):
