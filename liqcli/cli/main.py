@@ -24,6 +24,7 @@ COMMANDS = (
     "init",
     "doctor",
     "health",
+    "metrics",
 )
 GROUPS = ("audit", "queue", "book", "diagnose", "keys", "contract", "config", "markets", "sandbox")
 _REPORT = "this is a bug in liq: please report it with the command that showed it"
