@@ -82,6 +82,8 @@ def run(
     )
     duration_s = None if duration is None else seconds_of(duration)
     settings = explained.settings
+    if live and not sandbox:
+        wallet.keystore_path(settings, account=account, keystore=keystore)  # no key, no need to ask for anything else
     check = partial(doctor.preflight, explained, account=account, keystore=keystore, config=config)
     started = _run(
         settings,
@@ -94,6 +96,7 @@ def run(
         ),
         confirmed=yes,
         form=format_named(log_format),
+        check=None if skip_checks else check,
     )
     code = asyncio.run(started)
     raise typer.Exit(code)
@@ -127,6 +130,7 @@ async def _run(
     open_key: Callable[[AsyncExitStack], "Key"],
     confirmed: bool,
     form: "LogFormat",
+    check: "Callable[[Target], Awaitable[None]] | None",
 ) -> int:
     from liqcli.cli import connect
     from liqcli.cli.voice import open_voice, telling, watched
