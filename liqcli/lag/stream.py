@@ -110,11 +110,6 @@ class Service:
         """Arrivals per message handled while busy; 1 is the edge, NaN where nothing was measured."""
         return 1 + self.jump * self.point / self.gap if self.gap > 0 else float("nan")
 
-    @property
-    def handled_between(self) -> float:
-        """Messages handled between two lag lines while busy."""
-        return self.gap / self.point if self.gap > 0 else float("nan")
-
 
 def streams(statistics: Statistics, *, capacity: int) -> list[Stream]:
     """One stream per receiver and channel, the one that lost most first."""

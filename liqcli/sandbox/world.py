@@ -1,17 +1,16 @@
 """A whole sandbox: node, market, borrowers, Redis and scenario, up together and gone together."""
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from liqcli.chain.rpc import Rpc
-from liqcli.errors import InputError, Unreachable, UsageError
+from liqcli.errors import Unreachable, UsageError
 from liqcli.model import Address
 from liqcli.sandbox.aave36.market import deploy_aave36
 from liqcli.sandbox.borrowers import equip_liquidator, open_positions
@@ -48,20 +47,6 @@ class WorldFacts:
     quoter: Address
     pid: int
     started: float
-
-    def to_json(self) -> str:
-        """One JSON object; it holds the key, so write it where only the user reads (mode 0600)."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "WorldFacts":
-        """The facts that `to_json` wrote; InputError when they are not that."""
-        try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError) as err:
-            raise InputError(
-                "the sandbox's facts cannot be read", hint="stop `liq sandbox up` and start it again"
-            ) from err
 
 
 @dataclass(frozen=True, slots=True)

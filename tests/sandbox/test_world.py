@@ -1,7 +1,6 @@
 """A world describes itself, hides its key, plays by itself, and leaves nothing behind however it ends."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -12,9 +11,9 @@ import psutil
 import pytest
 
 from liqcli.chain.rpc import Rpc
-from liqcli.errors import InputError, Unreachable
+from liqcli.errors import Unreachable
 from liqcli.sandbox.node import BASE_FEE
-from liqcli.sandbox.world import World, WorldFacts, open_world
+from liqcli.sandbox.world import World, open_world
 
 OWNER = """
 import asyncio, sys
@@ -28,19 +27,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def test_facts_survive_the_disk(world: World):
-    """What one process writes another reads back, key included."""
-    assert WorldFacts.from_json(world.facts.to_json()) == world.facts
-    assert WorldFacts.from_json(world.facts.to_json()).liquidator_key == world.node.liquidator.key
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"rpc_url": "http://127.0.0.1:1"}'])
-def test_spoiled_facts_are_an_input_error(text: str):
-    """A cut or foreign facts file gives one line and a hint, no traceback."""
-    with pytest.raises(InputError, match="cannot be read"):
-        WorldFacts.from_json(text)
 
 
 def test_the_key_is_not_shown(world: World):
@@ -137,8 +123,3 @@ async def test_ready_in_under_five_seconds(tmp_path: Path):
         spent = time.perf_counter() - started
         assert len(world.plans) == 200
     assert spent < 5.0
-
-
-def test_facts_are_one_json_object(world: World):
-    """Other tools can read the facts with any JSON parser."""
-    assert json.loads(world.facts.to_json())["market"].startswith("sandbox-")
