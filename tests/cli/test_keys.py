@@ -95,6 +95,22 @@ def test_live_needs_consent_confirmation_and_a_key(place):
     assert unreachable.code in (4, 6)
 
 
+def test_a_dry_run_never_opens_a_keystore(place):
+    """A keystore that could not be opened is no matter: in a dry run no key is built."""
+    finished = place.liq("run", "--sandbox", "--dry-run", "--keystore", "/nowhere/key", "--duration", "1s", "--json")
+    assert finished.code == 0, finished.err
+    assert finished.json["mode"] == "dry run"
+    assert not list((place.directory / "data").rglob("*.journal"))
+
+
+def test_a_paused_bot_plans_and_sends_nothing(place):
+    """Under `liq pause` plans are skipped by that name."""
+    assert place.liq("pause").code == 0
+    summary = place.liq("run", "--sandbox", "--duration", "5s", "--json").json
+    assert summary["liquidations"]["sent"] == 0
+    assert summary["liquidations"]["skipped"]["paused"] >= 1
+
+
 def test_pause_is_a_file(place):
     """`liq pause` makes it, `liq resume` removes it."""
     file = place.directory / "data" / "PAUSE"

@@ -226,3 +226,8 @@ def test_the_policy_is_short_enough_to_read():
 def test_the_units_are_the_worlds():
     """A plain transfer takes 21,000 gas, a day has 86,400 seconds and an hour 3,600."""
     assert (CANCEL_GAS, DAY_S, HOUR_S) == (21_000, 86_400, 3_600)
+
+
+def test_nothing_spent_is_nothing():
+    """A fresh journal weighs nothing."""
+    assert Spent() == Spent(loss_base=0, liquidations=0)
