@@ -85,8 +85,8 @@ def schema() -> None:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The JSON Schema of the settings; JSON has no infinity, so such a default is left out."""
-    document = _finite(Settings.model_json_schema())
+    """The JSON Schema of the settings; no key is required, since each has a default that a file may leave alone."""
+    document = _fit_for_files(Settings.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document, "title": "liq.toml"}
 
 
@@ -154,7 +154,13 @@ def _tell_problems(err: WrongSettings, *, as_json: bool) -> None:
         say(f"hint: {safe(problem.hint)}")
 
 
-def _finite(part: Any) -> Any:
+def _fit_for_files(part: Any) -> Any:
+    """Without what a file need not have, and without infinity, which JSON has not."""
     if isinstance(part, dict):
-        return {name: _finite(value) for name, value in part.items() if value not in (float("inf"), float("-inf"))}
-    return [_finite(value) for value in part] if isinstance(part, list) else part
+        left_out = {"required"} if "properties" in part else set()
+        return {
+            name: _fit_for_files(value)
+            for name, value in part.items()
+            if name not in left_out and value not in (float("inf"), float("-inf"))
+        }
+    return [_fit_for_files(value) for value in part] if isinstance(part, list) else part

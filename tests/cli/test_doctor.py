@@ -83,11 +83,13 @@ def test_run_refuses_what_the_doctor_fails(place, running, flag, code):
     assert "READY" not in finished.out
 
 
-def test_run_says_that_it_looked_unless_told_not_to(place):
-    """One line on stderr; --skip-checks leaves it out."""
-    finished = place.liq("run", "--sandbox", "--duration", "1s")
+def test_run_says_that_it_looked_unless_told_not_to(place, running):
+    """One line on stderr, and the warnings; --skip-checks leaves them out."""
+    facts = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    target = ("--network", "local", "--pool-addresses-provider", facts["provider"], "--rpc", facts["rpc_url"])
+    finished = place.liq("run", *target, "--duration", "1s")
     assert "checks passed in" in finished.err
-    skipped = place.liq("run", "--sandbox", "--duration", "1s", "--skip-checks")
+    skipped = place.liq("run", *target, "--duration", "1s", "--skip-checks")
     assert "checks passed" not in skipped.err
     assert (finished.code, skipped.code) == (0, 0)
 
