@@ -11,7 +11,7 @@ from liqcli.errors import UsageError
 
 def metrics(
     *,
-    names: Annotated[bool, typer.Option("--names", help="List every metric with its kind, labels and meaning.")] = False,
+    names: Annotated[bool, typer.Option("--names", help="List every metric: kind, labels, meaning.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """List the metrics that `liq run --http HOST:PORT` serves at /metrics.
