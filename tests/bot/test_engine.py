@@ -25,7 +25,11 @@ from liqcli.store.queue import BorrowerQueue, Entry
 from tests.wallet.wallets import executor_on
 
 NAMESPACE = "liq:999:engine-test:v1"
-FAST = {"rpc": {"poll_interval_s": 0.02, "max_head_age_s": 1e9}, "tiers": {"critical": {"interval_s": 0.2}}, "workers": 2}
+FAST = {
+    "rpc": {"poll_interval_s": 0.02, "max_head_age_s": 1e9},
+    "tiers": {"critical": {"interval_s": 0.2}},
+    "workers": 2,
+}
 
 
 class RecordingRpc(Rpc):
