@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liqcli.cli.connect import Target
-from liqcli.cli.render import say
+from liqcli.cli.render import is_ascii_only, say
 from liqcli.config import Settings
 from liqcli.lock import holder_of
 
@@ -60,12 +60,14 @@ def showing(blocks: int) -> Iterator[Callable[["Progress"], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("reading logs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+    plain = is_ascii_only(sys.stderr)
+    bars, between = ((), "|") if plain else ((BarColumn(),), "·")
+    columns = (TextColumn("reading logs"), *bars, MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
     with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=blocks, facts="")
 
         def show(done: "Progress") -> None:
-            facts = f"{done.blocks_per_s:,.0f} blocks/s · {done.accounts:,} accounts"
+            facts = f"{done.blocks_per_s:,.0f} blocks/s {between} {done.accounts:,} accounts"
             bar.update(task, completed=done.block - done.first + 1, facts=facts)
 
         yield show

@@ -1,9 +1,10 @@
 """How results, logs and errors reach people and scripts: data on stdout, the rest on stderr."""
 
 import json
+import locale
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from liqcli.errors import LiqError
 from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Address
@@ -31,6 +32,12 @@ def print_error(err: LiqError, *, as_json: bool) -> None:
 def safe_lines(text: str) -> str:
     """Foreign text with its line breaks kept."""
     return "\n".join(safe(line) for line in text.splitlines())
+
+
+def is_ascii_only(out: TextIO) -> bool:
+    """Python prints UTF-8 under LC_ALL=C too, but who sets that wants plain characters."""
+    encoding = (out.encoding or "ascii").lower().replace("-", "")
+    return encoding != "utf8" or locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX")
 
 
 def say(line: str) -> None:

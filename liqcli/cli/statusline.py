@@ -3,13 +3,13 @@
 All of it is written by one thread of its own, so a terminal that does not take anything never holds the bot up.
 """
 
-import locale
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any, TextIO
 
+from liqcli.cli.render import is_ascii_only
 from liqcli.lag.glyphs import to_ascii
 from liqcli.model import Tier
 from liqcli.text import safe, short_address
@@ -198,12 +198,6 @@ def _nothing() -> None:
 def _write(out: TextIO, lines: Sequence[str], *, plain: bool) -> None:
     out.writelines(f"{to_ascii(line) if plain else line}\n" for line in lines)
     out.flush()
-
-
-def is_ascii_only(out: TextIO) -> bool:
-    """Python prints UTF-8 under LC_ALL=C too, but who sets that wants plain characters."""
-    encoding = (out.encoding or "ascii").lower().replace("-", "")
-    return encoding != "utf8" or locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX")
 
 
 def is_screen(out: TextIO) -> bool:
