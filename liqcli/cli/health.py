@@ -1,8 +1,8 @@
 """`liq health`: a probe for supervisors and containers; it loads next to nothing and needs no secret."""
 
 import json
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from liqcli.cli.render import print_json
 from liqcli.errors import LiqError, NotRunning, UsageError
 from liqcli.lock import holder_of
 from liqcli.ops.problems import problems_of
+from liqcli.place import data_directory
 from liqcli.text import safe, shown_url
 
 _UNHEALTHY = 1
@@ -25,24 +26,35 @@ _UNAVAILABLE = 503
 def health(
     *,
     url: Annotated[str | None, typer.Option(help="Ask this address instead: http://127.0.0.1:9109/readyz.")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(envvar="LIQ_DATA_DIR", help="The bot's data directory.", show_envvar=True)
-    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="The bot's data directory.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> int:
     """Say whether the running bot is healthy: exit 0 healthy, 1 not, 7 not running.
 
     Example: liq health
     """
-    problems = _asked(url) if url else _told(data_dir or _data_dir())
+    problems = _asked(url) if url else _told(Path(data_dir) if data_dir else data_directory())
     if as_json:
         print_json({"healthy": not problems, "problems": problems})
     elif problems:
         print("\n".join(f"unhealthy: {safe(problem)}" for problem in problems))
     else:
         print("healthy")
-    if problems:
-        raise typer.Exit(_UNHEALTHY)
+    return _UNHEALTHY if problems else 0
+
+
+def plainly_given(args: Sequence[str]) -> dict[str, Any] | None:
+    """The options of `health` where nothing is to be explained, else None: Typer costs more than the whole probe."""
+    given: dict[str, Any] = {}
+    words = iter(args)
+    for word in words:
+        if word == "--json":
+            given["as_json"] = True
+        elif word in ("--url", "--data-dir") and (value := next(words, "-")) and not value.startswith("-"):
+            given[word.removeprefix("--").replace("-", "_")] = value
+        else:
+            return None
+    return given
 
 
 def _told(data_dir: Path) -> list[str]:
@@ -89,22 +101,3 @@ def _problems_in(body: bytes) -> list[str]:
         document = None
     listed = document.get("problems") if isinstance(document, dict) else None
     return [str(problem) for problem in listed or [body.decode(errors="replace").strip() or "it says 503"]]
-
-
-def _data_dir() -> Path:
-    """Where Settings would put the data; read here without them, because loading them costs more than the probe."""
-    import tomllib
-
-    import platformdirs
-
-    for path in (Path("liq.toml"), Path(platformdirs.user_config_dir("liq")) / "config.toml"):
-        try:
-            named = tomllib.loads(path.read_text(encoding="utf-8")).get("data_dir")
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, RecursionError) as err:
-            print(f"{path} cannot be read ({safe(str(err), limit=100)}); liq config validate", file=sys.stderr)
-            continue
-        if isinstance(named, str):
-            return Path(named)
-    return Path(platformdirs.user_data_dir("liq"))

@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,7 +78,7 @@ def main() -> None:
 def exit_code_of(args: list[str]) -> int:
     """Run one command line; every error ends here as two lines, or as a document under --json."""
     try:
-        code = app_for(args)(args, standalone_mode=False)
+        code = _run(args)
     except typer.TyperException as err:
         if not (message := err.format_message()):
             return err.exit_code  # the help was asked for by giving nothing
@@ -96,6 +96,16 @@ def exit_code_of(args: list[str]) -> int:
         return code if isinstance(code, int) else 0
     print_error(shown, as_json="--json" in args)
     return shown.exit_code
+
+
+def _run(args: list[str]) -> Any:
+    """The result of one command line; a probe that needs no explanation goes without Typer."""
+    if args[:1] == ["health"]:
+        from liqcli.cli.health import health, plainly_given
+
+        if (given := plainly_given(args[1:])) is not None:
+            return health(**given)
+    return app_for(args)(args, standalone_mode=False)
 
 
 def _help_for(args: list[str]) -> str:
