@@ -1,6 +1,7 @@
 """`liq run`: the bot, from start to summary."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from liqcli.store.queue import BorrowerQueue
     from liqcli.wallet.keys import Key
 
+_INTERRUPTED = 130
+_PATIENCE = 2
+"""Signals that end a run in order: one drains, two stop now; the next one ends the process."""
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -281,6 +285,8 @@ async def _until_stopped(
 
     def on_signal(number: signal.Signals) -> None:
         signals.append(number)
+        if len(signals) > _PATIENCE:
+            os._exit(_INTERRUPTED)  # whatever still hangs: the children die with us
         if len(signals) > 1 or not engine.is_ready:
             running.cancel()
         draining()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from liqcli.chain.rpc import Rpc
-from liqcli.errors import Unreachable
+from liqcli.errors import LiqError
 from liqcli.sandbox.acts import Act, Stage, arrival, choose, read_holdings
 from liqcli.sandbox.arbitrage import Arbitrage
 from liqcli.sandbox.borrowers import fund
@@ -74,7 +74,7 @@ class Scenario:
             try:
                 await self.step()
                 failures = 0
-            except Unreachable as err:
+            except LiqError as err:
                 failures += 1
                 if failures == FAILURES_IN_A_ROW:
                     progress(f"the scenario stopped: {err.message}")

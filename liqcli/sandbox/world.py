@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,11 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, Unreachable):
-            await task
+        while not task.done():  # a cancellation can get lost where a deadline runs out at the same moment
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unreachable):
+            raise error
 
 
 def _make_private(directory: Path) -> None:
