@@ -114,8 +114,13 @@ def test_a_structured_log_has_one_form_to_the_end(place, form, first):
 
 def test_a_reader_that_reads_nothing_does_not_stop_the_bot(place):
     """With its pipe full for ten seconds the bot keeps coming round, and ends when it is told to."""
+    facts = place.directory / "data" / "run.json"
     with place.start("run", "--sandbox", "--log-format", "json") as process:
-        time.sleep(12)
+        until = time.monotonic() + 40
+        while not (facts.exists() and '"ready": true' in facts.read_text()) and time.monotonic() < until:
+            time.sleep(0.2)
+        time.sleep(10)
+        assert time.time() - facts.stat().st_mtime < 5
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
