@@ -1,8 +1,9 @@
-"""Write the pages that are made from the code: docs/cli.md from the commands, docs/settings.md from Settings.
+"""Write what is made from the code: docs/cli.md from the commands, docs/settings.md and the schema from Settings.
 
 Run `python docs/generate.py`; with `--check` it only says which page is out of date, and exits with 1.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
+from liqcli.cli.config import settings_schema
 from liqcli.cli.main import app_for
 from liqcli.config import ENV_PREFIX, Settings
 
@@ -56,7 +58,12 @@ def shown_default(name: str, default: Any) -> str:
     return "-" if default is None else f"`{default}`"
 
 
-PAGES = {"cli.md": cli_page, "settings.md": settings_page}
+def schema_page() -> str:
+    """The JSON Schema of liq.toml."""
+    return json.dumps(settings_schema(), indent=2) + "\n"
+
+
+PAGES = {"cli.md": cli_page, "settings.md": settings_page, "schemas/liq.toml.json": schema_page}
 
 
 def main() -> int:

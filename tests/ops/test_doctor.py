@@ -203,6 +203,14 @@ async def test_live_without_a_contract_to_call_fails(scope):
     assert checks["policy"].status == "fail"
 
 
+async def test_a_taken_address_of_the_page_fails(scope):
+    """Another program listens there: said before the start, not after it."""
+    async with serve(lambda _: None) as (url, _):
+        taken = settings_with(scope, http={"listen": url.removeprefix("http://")})
+        assert (await found(taken, cheap=True))["page"].status == "fail"
+    assert (await found(taken, cheap=True))["page"].status == "ok"
+
+
 async def test_a_pause_is_told(scope):
     """Who wonders why nothing is sent learns it here."""
     scope.settings.data_dir.mkdir()

@@ -2,12 +2,15 @@
 
 import resource
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from importlib.util import find_spec
 
+from liqcli.lock import holder_of
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, warn
+from liqcli.ops.page import host_and_port
 
 _FEWEST_FDS = 1024
 _LEAST_DISK = 2**30
@@ -25,6 +28,8 @@ async def check(scope: Scope) -> AsyncIterator[Check]:
     else:
         yield ok("host", f"{facts} · {shown} files · {loop}")
     yield _disk(scope)
+    if scope.settings.http.listen is not None and holder_of(scope.settings.data_dir, "run") is None:
+        yield _page(scope.settings.http.listen)
 
 
 def _disk(scope: Scope) -> Check:
@@ -35,3 +40,13 @@ def _disk(scope: Scope) -> Check:
     if free < _HARDLY_ANY_DISK:
         return fail("disk", told, "free some, or move it: LIQ_DATA_DIR=DIR; without a journal nothing is sent")
     return warn("disk", told, "free some, or move it: LIQ_DATA_DIR=DIR") if free < _LEAST_DISK else ok("disk", told)
+
+
+def _page(address: str) -> Check:
+    """Whether the page's address can still be listened on."""
+    host, port = host_and_port(address)
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return ok("page", f"{address} is free")
+    except OSError as err:
+        return fail("page", f"cannot listen on {address} ({err.strerror})", "http.listen, or --http HOST:PORT")
