@@ -1,4 +1,4 @@
-"""The machine: Python, file descriptors, disk, the event loop."""
+"""The machine: Python, file descriptors, disk, the address of the page."""
 
 import resource
 import shutil
@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from importlib.util import find_spec
 
 from liqcli.lock import holder_of
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, warn
@@ -20,13 +19,12 @@ _HARDLY_ANY_DISK = 64 * 2**20
 async def check(scope: Scope) -> AsyncIterator[Check]:
     """Limits that a run would meet late."""
     fds, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    loop = "uvloop" if find_spec("uvloop") else "asyncio (pip install 'liqcli[fast]' for uvloop)"
     facts = f"python {sys.version.split()[0]} · web3 {version('web3')} · redis {version('redis')}"
     shown = "unlimited" if fds == resource.RLIM_INFINITY else f"{fds:,}"
     if fds != resource.RLIM_INFINITY and fds < _FEWEST_FDS:
         yield warn("host", f"{facts} · only {shown} open files allowed", f"ulimit -n {_FEWEST_FDS}")
     else:
-        yield ok("host", f"{facts} · {shown} files · {loop}")
+        yield ok("host", f"{facts} · {shown} open files allowed")
     yield _disk(scope)
     if scope.settings.http.listen is not None and holder_of(scope.settings.data_dir, "run") is None:
         yield _page(scope.settings.http.listen)
