@@ -184,6 +184,11 @@ def test_limits_are_inclusive(policy):
         policy.check(replace(at_most, max_fee_per_gas=14_285_714_286), sender=OWN, native_price=PRICE, spent=Spent())
 
 
+def test_the_smallest_of_everything_is_allowed(policy):
+    """One unit of gas, a price of nothing, a native coin worth one unit."""
+    policy.check(replace(GOOD, gas=1, max_fee_per_gas=0), sender=OWN, native_price=1, spent=Spent())
+
+
 def test_a_cancellation_passes_the_hourly_limit(policy):
     """What frees a nonce is no liquidation."""
     cancel = Transaction(999, 3, OWN, b"", CANCEL_GAS, 10**9)
