@@ -39,6 +39,7 @@ _SHORTEST_LOG = 256
 """Characters; hashes and topics alone are more."""
 _TOPIC_STEP = 69
 _WORD_DIGITS = 64
+_HASH_LENGTH = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,14 @@ class _Columns:
     words: npt.NDArray[np.void]
 
 
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Events, and the hash of their newest block."""
+
+    events: list[BookEvent]
+    hashes: dict[int, str]
+
+
 class _NotUnderstood(Exception):
     """The scanner met something that the reference decoder has to judge."""
 
@@ -111,6 +120,22 @@ class Decoder:
             return self._events(answer, columns, times or {})
         except _NotUnderstood:
             return decode_logs(_logs_in(answer), times=times)
+
+    def decode_plain(self, answer: bytes, *, last: int) -> "Plain | None":
+        """The events of a list of logs in which there is nothing to be judged log by log, else None.
+
+        To be judged are logs that were removed, lie behind block `last`, carry no time, or tell two hashes of a block.
+        """
+        try:
+            columns = self._scan(answer)
+            if b"true" in answer or not _is_plain(columns.fields, self._raw, last):
+                return None
+            events = self._events(answer, columns, {})
+        except _NotUnderstood:
+            return None
+        newest = int(np.argmax(columns.fields.blocks))
+        at = int(columns.fields.hash_at[newest])
+        return Plain(events, {int(columns.fields.blocks[newest]): answer[at : at + _HASH_LENGTH].decode()})
 
     def _scan(self, answer: bytes) -> _Columns:
         raw = self._loaded(answer)
@@ -195,7 +220,20 @@ def _fields(raw: scan.Bytes, answer: bytes) -> scan.Fields:
     return scan.Fields(*fields[:, :count])
 
 
+def _is_plain(fields: scan.Fields, raw: scan.Bytes, last: int) -> bool:
+    """Whether every log has a time, lies at or before `last`, and names the same hash as the others of its block."""
+    if np.any(fields.times < 0) or not len(fields.blocks) or int(fields.blocks.max()) > last:
+        return False
+    order = np.argsort(fields.blocks, kind="stable")
+    blocks = fields.blocks[order]
+    hashes = raw[fields.hash_at[order][:, None] + np.arange(_HASH_LENGTH)]
+    differ = np.any(hashes[1:] != hashes[:-1], axis=1)
+    return not np.any(differ & (blocks[1:] == blocks[:-1]))
+
+
 def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> scan.Longs:
+    if np.any(octets.view(np.uint8)[fields.topics_at - 1] != ord("x")):
+        raise _NotUnderstood
     topic = np.empty(len(fields.topics_at), np.int64)
     scan.recognise(octets, fields.topics_at, _KNOWN_TEXTS, topic)
     return topic

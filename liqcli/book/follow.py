@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from liqcli.book.events import ReserveListed, Upgraded, blocks_without_time, decode_logs
 from liqcli.book.positions import UNDO_BLOCKS, Book, BrokenPage, Identity, Outcome, Page, TooDeep
@@ -10,19 +12,21 @@ from liqcli.book.rounding import probe_rounding
 from liqcli.chain.logs import RawLog, Window, follow_windows, read_headers, read_logs
 from liqcli.chain.market import Market
 
+if TYPE_CHECKING:
+    from liqcli.book.decode import Decoder
+
 OVERLAP_BLOCKS = 4
 """Each page near the head reads so many blocks again: a log that a node left out once is found the next time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A page that the book took in, with its raw logs for whoever else reads them.
+    """A page that the book took in.
 
     After a reorganisation `undone_to` is the last block kept, and the page is empty.
     """
 
     page: Page
-    logs: Sequence[RawLog]
     outcome: Outcome
     undone_to: int | None = None
 
@@ -36,6 +40,13 @@ class Follower:
         self._window_blocks = window_blocks
         self._overlap_blocks = overlap_blocks
 
+    @cached_property
+    def _scanner(self) -> "Decoder":
+        """Made for the first long list of logs: the scanner takes half a second to load."""
+        from liqcli.book.decode import Decoder
+
+        return Decoder()
+
     async def follow(self, to: int) -> AsyncIterator[Step]:
         """Bring the book to block `to`, page by page; ends early where the node's own chain ends.
 
@@ -44,7 +55,9 @@ class Follower:
         """
         settled = to - UNDO_BLOCKS
         if self.book.cursor < settled:
-            windows = follow_windows(self.market, self.book.cursor + 1, settled, widest=self._window_blocks)
+            windows = follow_windows(
+                self.market, self.book.cursor + 1, settled, widest=self._window_blocks, undecoded=True
+            )
             async for window in windows:
                 yield await self._take(window)
         while self.book.cursor < to:
@@ -79,7 +92,7 @@ class Follower:
         first = max(min(book.hashes, default=book.cursor + 1), book.cursor + 1 - self._overlap_blocks)
         window = await read_logs(self.market, first, to, headers=[book.cursor, to])
         if window.last < first:
-            return Step(_nothing(book.cursor, window.head), [], book.rollback(book.cursor))
+            return Step(_nothing(book.cursor, window.head), book.rollback(book.cursor))
         if self._is_forked(window):
             return await self._go_back(window)
         return await self._take(window)
@@ -87,16 +100,22 @@ class Follower:
     async def _take(self, window: Window) -> Step:
         page = await self._page(window)
         if not any(self._needs_reload(event) for event in page.events):
-            return Step(page, window.logs, self.book.apply(page))
+            return Step(page, self.book.apply(page))
         await self.market.reload()
         self.book.learn(self.market.reserves, self.market.version)
         window = await read_logs(self.market, window.first, window.last)
         page = await self._page(window)
         outcome = self.book.apply(page)
         await probe_rounding(self.market, self.book.ledger)
-        return Step(page, window.logs, outcome)
+        return Step(page, outcome)
 
     async def _page(self, window: Window) -> Page:
+        """A window's events; many plain ones are scanned, all else is judged log by log."""
+        if window.undecoded:
+            plain = self._scanner.decode_plain(window.undecoded, last=window.last)
+            if plain is not None:
+                return Page(window.first, window.last, window.head, plain.events, plain.hashes)
+            window = window.decoded()
         missing = blocks_without_time(window.logs) - window.headers.keys()
         headers = {**window.headers, **(await read_headers(self.market, missing) if missing else {})}
         times = {block: header.timestamp for block, header in headers.items()}
@@ -134,7 +153,7 @@ class Follower:
             state = await read_market(self.market)
             undone_to = state.block
             outcome = self.book.restart(state.reserves, state.emodes, block=state.block)
-        return Step(_nothing(undone_to, window.head), [], outcome, undone_to)
+        return Step(_nothing(undone_to, window.head), outcome, undone_to)
 
     async def _common_blocks(self, window: Window) -> list[int]:
         """Blocks that the book and the chain have in common, before any whose logs were removed."""

@@ -1,7 +1,9 @@
 """What came back over HTTP: the answer once it fits its request, else the fault by its name."""
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +13,9 @@ _RATE_LIMITS = {429, -32005, -32007}
 """Error codes of nodes that were asked too much; for eth_getLogs -32005 also means too wide a range."""
 _RATE_WORDS = ("rate limit", "too many requests", "request limit", "per second", "per minute", "capacity")
 _LONGEST_WAIT_S = 60.0
+_LARGE = 1 << 16
+_LIST_OF_OBJECTS = re.compile(rb'"result"\s*:\s*(?=\[\s*\{)')
+_END_OF_OBJECTS = re.compile(rb"\}\s*\]")
 
 
 class Fault(Exception):
@@ -37,6 +42,10 @@ class Fault(Exception):
         self.wait_s = wait_s
 
 
+class Undecoded(bytes):
+    """A long list of logs as the node wrote it: whoever only scans it need not wait for json."""
+
+
 class TimedOut(Fault):
     """No answer within the time that one node may take."""
 
@@ -49,7 +58,7 @@ def checked(payload: Any, status: int, retry_after: str | None, body: bytes) -> 
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Fault(_status_text(status, body), status=status, wait_s=_seconds(retry_after))
     try:
-        answer = json.loads(body)
+        answer = _parsed(payload, body)
     except ValueError:
         raise _unreadable(status, body) from None
     answers = answer if isinstance(answer, list) else [answer]
@@ -96,6 +105,22 @@ def rate_limit_in(payload: Any, answer: Any) -> bool:
             if is_rate_limit(error.get("code"), str(error.get("message", "")), method):
                 return True
     return False
+
+
+def _parsed(payload: Any, body: bytes) -> Any:
+    """The JSON; the logs of a large answer to a batch stay as they are, where they can be told from the rest."""
+    batch = payload if isinstance(payload, list) else []
+    asked = [request["id"] for request in batch if request["method"] == "eth_getLogs"]
+    begin = _LIST_OF_OBJECTS.search(body) if len(asked) == 1 and len(body) >= _LARGE else None
+    end = _END_OF_OBJECTS.search(body, begin.end()) if begin else None
+    if begin and end:
+        with suppress(ValueError):
+            rest = json.loads(body[: begin.end()] + b"null" + body[end.end() :])
+            for item in rest if isinstance(rest, list) else []:
+                if isinstance(item, dict) and item.get("id") == asked[0] and item.get("result", ...) is None:
+                    item["result"] = Undecoded(body[begin.end() : end.end()])
+                    return rest
+    return json.loads(body)
 
 
 def _check_ids(payload: Any, answer: Any) -> None:

@@ -1,12 +1,14 @@
 """The market's logs: eth_getLogs in windows that adapt to the node, decoded by slicing hex."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 from liqcli.chain import topics
 from liqcli.chain.abi import address_of, quantity, unhex, words
+from liqcli.chain.answers import Undecoded
 from liqcli.chain.market import Market
 from liqcli.chain.rpc import NoAnswer, RpcError
 from liqcli.errors import LiqError, Unreachable
@@ -50,6 +52,8 @@ MARKET_TOPICS = frozenset(
 _NOT_SUPPORTED = -32601
 _FEWER_BLOCKS_MAY_HELP = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
 _CALM_WINDOWS = 64
+_CROWD = 2_000
+"""Logs in a page."""
 _TOPIC_LENGTH = 66
 
 
@@ -66,7 +70,8 @@ class Header:
 class Window:
     """All logs of the blocks `first` to `last`, in (block, log index) order; empty when `last` lies before `first`.
 
-    `head` is the newest block the answering node had, `headers` are those that were asked for and exist.
+    `head` is the newest block the answering node had, `headers` are those that were asked for and exist. Where
+    `undecoded` is not empty the logs are in there instead, as the node wrote them: in its order, not yet looked at.
     """
 
     first: int
@@ -74,6 +79,16 @@ class Window:
     logs: list[RawLog]
     head: int = 0
     headers: Mapping[int, Header] = field(default_factory=dict)
+    undecoded: bytes = b""
+
+    @property
+    def count(self) -> int:
+        """How many logs there are."""
+        return len(self.logs) or self.undecoded.count(b'"topics"')
+
+    def decoded(self) -> "Window":
+        """The same with its logs as they are usually given."""
+        return replace(self, logs=_kept(self.undecoded, self.last), undecoded=b"") if self.undecoded else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +115,31 @@ class _Width:
         self.blocks = max(self.blocks // 2, 1)
         self._calm = 0
 
-    def accepted(self) -> None:
-        """A ceiling is forgotten after a while: it may have been the crowd of logs, not the node's rule."""
+    def accepted(self, logs: int) -> None:
+        """A ceiling is forgotten after a while: it may have been the crowd of logs, not the node's rule.
+
+        Crowded blocks are taken in small pages, because everyone in a page waits for its last log.
+        """
         self._calm += 1
         if self._calm % _CALM_WINDOWS == 0:
             self._ceiling = self._widest
-        self.blocks = min(self.blocks * 3 // 2 + 1, self._ceiling)
+        uncrowded = max(self.blocks * _CROWD // max(logs, 1), 1)
+        self.blocks = min(self.blocks * 3 // 2 + 1, self._ceiling, uncrowded)
 
 
-async def follow_windows(market: Market, first: int, last: int, *, widest: int) -> AsyncIterator[Window]:
+async def follow_windows(
+    market: Market, first: int, last: int, *, widest: int, undecoded: bool = False
+) -> AsyncIterator[Window]:
     """The logs of `first` to `last` in windows as wide as the node takes; ends early where its own chain ends.
 
-    Whoever iterates moves its cursor past a window only after it applied the window's logs.
+    With `undecoded`, long lists of logs come as the node wrote them. Whoever iterates moves its cursor past a window
+    only after it applied the window's logs.
     """
     width = _Width(widest)
     while first <= last:
         until = min(first + width.blocks - 1, last)
         try:
-            window = await read_logs(market, first, until)
+            window = await read_logs(market, first, until, undecoded=undecoded)
         except Unreachable as err:
             if first == until or not _fewer_blocks_may_help(err):
                 raise
@@ -125,12 +147,14 @@ async def follow_windows(market: Market, first: int, last: int, *, widest: int) 
             continue
         if window.last < first:
             return
-        width.accepted()
+        width.accepted(window.count)
         yield window
         first = window.last + 1
 
 
-async def read_logs(market: Market, first: int, last: int, *, headers: Sequence[int] = ()) -> Window:
+async def read_logs(
+    market: Market, first: int, last: int, *, headers: Sequence[int] = (), undecoded: bool = False
+) -> Window:
     """The logs of these blocks, cut to those the answering node really has: one that lags would leave the rest out.
 
     `headers` are block numbers whose headers come from the same node with the same request.
@@ -146,10 +170,21 @@ async def read_logs(market: Market, first: int, last: int, *, headers: Sequence[
         return Window(first, known, [], newest)
     if isinstance(logs, LiqError):
         raise logs
+    if undecoded and isinstance(logs, Undecoded) and known == last:
+        return Window(first, known, [], newest, _headers(blocks), logs)
+    return Window(first, known, _kept(logs, known), newest, _headers(blocks))
+
+
+def _kept(logs: Any, last: int) -> list[RawLog]:
+    """The logs of the blocks up to `last`, in the chain's order."""
+    if isinstance(logs, bytes):
+        try:
+            logs = json.loads(logs)
+        except ValueError:
+            raise Unreachable("the node answered eth_getLogs with malformed JSON") from None
     if not isinstance(logs, list):
         raise Unreachable("the node answered eth_getLogs with something else than a list")
-    kept = sorted((log for log in logs if _place(log)[0] <= known), key=_place)
-    return Window(first, known, kept, newest, _headers(blocks))
+    return sorted((log for log in logs if _place(log)[0] <= last), key=_place)
 
 
 def log_query(market: Market) -> dict[str, Any]:

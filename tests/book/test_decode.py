@@ -166,3 +166,54 @@ def test_an_address_is_one_string():
     shouted = log["topics"][1][:2] + log["topics"][1][2:].upper()
     (again,) = decoder.decode(answer_of([log | {"topics": [log["topics"][0], shouted]}]))
     assert again.account is first.account
+
+
+def plain_log(block, index, dice):
+    """A log of a common event in a block whose hash follows from its number."""
+    log = log_of(dice.choice([topics.MINT, topics.BURN, topics.RESERVE_DATA_UPDATED, topics.SUPPLY]), dice)
+    place = {"blockNumber": hex(block), "blockHash": words(block * 7919), "logIndex": hex(index)}
+    return log | place | {"blockTimestamp": hex(1_700_000_000 + block)}
+
+
+def plain_logs(count=300):
+    """Ten blocks of them."""
+    dice = random.Random(5)
+    return [plain_log(100 + number // 30, number % 30, dice) for number in range(count)]
+
+
+def list_of(logs):
+    """A list of logs alone, as it is cut from a node's answer."""
+    return json.dumps(logs, separators=(",", ":")).encode()
+
+
+def test_a_plain_list_of_logs_gives_the_same_events_and_its_newest_hash():
+    """Where nothing has to be judged, the scanned events are those of the reference decoder."""
+    logs = plain_logs()
+    plain = Decoder().decode_plain(list_of(logs), last=109)
+    assert plain.events == decode_logs(logs)
+    assert plain.hashes == {109: words(109 * 7919)}
+
+
+@pytest.mark.parametrize(
+    ("change", "last"),
+    [
+        ({"removed": True}, 109),
+        ({"blockHash": words(1)}, 109),
+        ({"blockTimestamp": None}, 109),
+        ({"data": "0x00"}, 109),
+        ({}, 108),
+    ],
+    ids=["removed", "two hashes of a block", "no time", "cut data", "behind the last block"],
+)
+def test_one_log_to_be_judged_makes_the_list_not_plain(change, last):
+    """Such a list is left to the reference decoder, wherever in it the log stands."""
+    logs = plain_logs()
+    logs[137] = {key: value for key, value in (logs[137] | change).items() if value is not None}
+    assert Decoder().decode_plain(list_of(logs), last=last) is None
+
+
+def test_a_topic_without_its_prefix_is_no_known_topic():
+    """Sixty-four right digits behind anything but 0x are not taken for the event."""
+    log = log_of(topics.COLLATERAL_ENABLED, random.Random(1))
+    log["topics"][0] = "00" + log["topics"][0][2:]
+    assert same(answer_of([log])) == []

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from liqcli.book import follow
 from liqcli.book.audit import Rota, audit, compare
+from liqcli.book.decode import Decoder
 from liqcli.book.follow import Follower, begin_at_first_block, begin_at_head
 from liqcli.book.positions import Unknown
 from liqcli.book.reads import read_truth
 from liqcli.book.rounding import probe_rounding
 from liqcli.book.state import Doubt
+from liqcli.chain import answers
 from liqcli.chain.abi import ZERO_ADDRESS
 from liqcli.sandbox import calls
 from liqcli.sandbox.borrowers import fund
@@ -385,3 +388,28 @@ def _is_unknown(book, address):
     except Unknown:
         return True
     return False
+
+
+async def test_scanned_pages_make_the_same_book(chain, monkeypatch):
+    """A book from pages that are scanned as bytes equals, account by account, one from pages read log by log."""
+    monkeypatch.setattr(follow, "UNDO_BLOCKS", 0)
+    plain = await whole(chain)
+    scanned, decode_plain = [], Decoder.decode_plain
+
+    def counted(self, answer, *, last):
+        found = decode_plain(self, answer, last=last)
+        scanned.append(found is not None)
+        return found
+
+    monkeypatch.setattr(Decoder, "decode_plain", counted)
+    monkeypatch.setattr(answers, "_LARGE", 1)
+    fast = await whole(chain)
+    assert True in scanned
+    assert list(fast.book.accounts) == list(plain.book.accounts)
+    for part in ("accounts", "reserves"):
+        ours, theirs = (getattr(follower.book.ledger, part) for follower in (fast, plain))
+        assert {key: state.image() for key, state in ours.items()} == {
+            key: state.image() for key, state in theirs.items()
+        }
+    assert fast.book.hashes == plain.book.hashes
+    assert fast.book.gaps == plain.book.gaps == 0
