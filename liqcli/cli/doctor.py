@@ -122,17 +122,26 @@ async def _examine(
 ) -> tuple[float, list["Check"]]:
     """When the examination began, without the start of a sandbox for it, and what it found."""
     from liqcli.cli import connect
-    from liqcli.ops.checks.finding import failed
+    from liqcli.ops.checks.finding import fail, failed
     from liqcli.ops.doctor import examine
 
     async with AsyncExitStack() as stack:
+        target, problems = None, []
         try:
             target = await connect.find_target(stack, explained.settings, sandbox=sandbox, tell=say)
         except ConfigError:
-            target = None
+            pass  # no endpoint is set: the check of the market says so
+        except LiqError as err:
+            problems.append(failed("sandbox", err))
+        except OSError as err:
+            problems.append(
+                fail("sandbox", f"cannot be started: {err}", "LIQ_DATA_DIR=DIR with a directory of its own")
+            )
         started = perf_counter()
         checks = await examine(_scope(explained, target, key, config))
-        return started, [*checks, *([failed("wallet", key.problem)] if key.problem else [])]
+        if key.problem is not None:
+            problems.append(failed("wallet", key.problem))
+        return started, [*problems, *checks]
 
 
 def _scope(explained: Explained, target: "Target | None", key: _Key, config: Path | None) -> "Scope":

@@ -6,6 +6,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from liqcli.lock import hold
+
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 
@@ -103,3 +105,15 @@ def test_run_refuses_a_data_directory_that_others_can_write(place):
     assert finished.code == 1
     assert "others can write to the data directory" in finished.err
     assert f"hint: chmod 700 {data}" in finished.err
+
+
+def test_a_sandbox_that_cannot_start_is_a_failed_check(place):
+    """Whatever keeps it from starting is told among the others."""
+    data = place.directory / "data"
+    with hold(data, "sandbox", {}):
+        still_starting = place.liq("doctor", "--sandbox", "--json")
+    (data / "sandbox").write_text("in the way of its directory")
+    in_the_way = place.liq("doctor", "--sandbox", "--json")
+    for finished in (still_starting, in_the_way):
+        assert finished.code == 1, finished.err
+        assert matches(finished.json, "doctor")["checks"][0]["name"] == "sandbox"
