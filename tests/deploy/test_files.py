@@ -93,6 +93,14 @@ def test_the_unit_gives_the_bot_no_power_it_does_not_need():
     assert "LIQ_" not in service["Environment"].replace("LIQ_DATA_DIR", "")
 
 
+def test_compiled_code_has_a_place_that_can_be_written():
+    """Where the package itself is read-only, numba compiles nothing without a directory of its own."""
+    service = unit()["Service"]
+    assert "NUMBA_CACHE_DIR=/var/cache/liqcli " in service["Environment"]
+    assert service["CacheDirectory"] == "liqcli"
+    assert re.search(r"NUMBA_CACHE_DIR=/var/lib/liqcli/\w+", values("ENV")[-1])
+
+
 def test_the_units_command_tells_systemd_what_happens(tmp_path, config):
     """Run as systemd runs it, it says READY after the first pass, that it is alive, its state, and that it stops."""
     program, *args = shlex.split(unit()["Service"]["ExecStart"])
