@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from liqcli.cli.render import print_error
-from liqcli.errors import LiqError, UsageError
+from liqcli.errors import ConfigError, LiqError, UsageError
 
 COMMANDS = (
     "run",
@@ -90,6 +90,10 @@ def exit_code_of(args: list[str]) -> int:
     except BrokenPipeError:
         sys.stdout = None  # nobody reads: the interpreter must not flush to it either
         return 0
+    except OSError as err:
+        place = err.filename or "a file or socket"
+        hint = "check its owner and mode; LIQ_DATA_DIR=DIR names another data directory"
+        shown = ConfigError(f"cannot use {place} ({err.strerror or err})", hint=hint)
     except Exception as err:  # noqa: BLE001  the last place: a bug, too, ends as one line and a code
         shown = LiqError(f"internal error: {type(err).__name__}: {err} ({_place_of(err)})", hint=_REPORT)
     else:

@@ -36,7 +36,7 @@ class Printer:
     def note(self, note: "Note") -> None:
         """One line: time, kind, and what there is to know; a receipt adds its profit line by line."""
         self._line(note.kind, " ".join(filter(None, [self._facts(note), safe(note.text)])))
-        if note.receipt is not None:
+        if note.receipt is not None and note.receipt.succeeded:
             for line in note.receipt.profit:
                 self._line("", f"{line.what:<20} {usd(line.base):>18}")
 

@@ -41,7 +41,7 @@ def position(
 ) -> None:
     """Show one borrower: balances, the price of each asset at which it falls, and the best liquidation.
 
-    Example: liq position 0x91f0...aa3d --what-if HYPE=-8% --sandbox
+    Example: liq position 0x91f0000000000000000000000000000000aa3daa --what-if HYPE=-8% --sandbox
     """
     if not _ADDRESS.fullmatch(borrower):
         raise UsageError(f'"{safe(borrower)}" is no address', hint="0x and 40 hexadecimal digits")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FOUND = 10
 _UNREAD = 4
+_SPARE = 100
+"""Read beside those to be shown: on a moving market some leave their tier before they are confirmed."""
 _BLUR = 0.002
 """Twice the band in which the columns' health factors may stray from the exact ones."""
 
@@ -125,7 +127,8 @@ async def _answer(
     unknown = list(mirror.book.unknown)
     picked = [reading for tier in wanted.tiers for reading in _in_tier(mirror, tier, settings)]
     picked = [reading for reading in picked if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
-    riskiest = sorted(picked, key=lambda reading: reading.health_factor)[: wanted.limit]
+    room = None if wanted.limit is None else wanted.limit + _SPARE
+    riskiest = sorted(picked, key=lambda reading: reading.health_factor)[:room]
     confirmed = await market.readings([*(reading.borrower for reading in riskiest), *unknown])
     shown = [
         await _shown(market, exchange, reading, tier_of(reading.health_factor, settings.tiers), settings)
