@@ -18,7 +18,7 @@ NOT_BENCHMARKS = {"__init__", "__main__", "burst_node", "figure"}
 PAGE = Path(__file__).parents[1] / "docs" / "figures.md"
 HEAD = """# Figures
 
-Written by `python -m benchmarks`. References were measured in the same run as their figures; a ratio is value / reference.
+Written by `python -m benchmarks`; references were measured in the same run. A ratio is value / reference.
 """
 ROW = "| {name} | {value} {unit} | {reference} | {ratio} | {target} | {verdict} |"
 

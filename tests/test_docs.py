@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from liqcli.cli.main import app_for
 
@@ -35,6 +36,14 @@ def test_every_command_ends_its_help_with_an_example(name, text):
     """The docstring of a command says what it does and shows a line to paste."""
     assert text, name
     assert text.strip().splitlines()[-1].strip().startswith(f"Example: liq {name.split()[0]}"), name
+
+
+def test_the_help_read_from_the_source_is_the_help_of_the_commands():
+    """`liq --help` shows, without loading a command, what each of them says of itself."""
+    whole, outline = get_command(app_for([])), get_command(app_for(["--help"]))
+    assert list(outline.commands) == list(whole.commands)
+    for name, command in whole.commands.items():
+        assert outline.commands[name].help.split("\n")[0] == command.help.split("\n")[0], name
 
 
 def test_no_page_names_a_place_of_the_developers():

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from liqcli.cli.outline import help_of
 from liqcli.cli.render import print_error
 from liqcli.errors import ConfigError, LiqError, UsageError
 
@@ -49,7 +50,7 @@ def options(
 
 
 def app_for(args: list[str]) -> typer.Typer:
-    """The application; when the first word names a command, only that one is loaded."""
+    """The application; a command's own line loads that command only, and `--help` alone loads none."""
     app = typer.Typer(
         name="liq",
         help="Liquidation toolkit for Aave-V3 markets on HyperEVM, and the tool that says why an event channel lags.",
@@ -58,6 +59,10 @@ def app_for(args: list[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(options)
+    if args == ["--help"]:
+        for name in (*COMMANDS, *GROUPS):
+            app.command(name, help=help_of(name))(lambda: None)
+        return app
     wanted = set(args[:1]) & {*COMMANDS, *GROUPS} or {*COMMANDS, *GROUPS}
     for name in COMMANDS:
         if name in wanted:
