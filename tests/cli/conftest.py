@@ -71,7 +71,7 @@ def place(tmp_path):
 def running(tmp_path_factory):
     """A place where `liq run --sandbox` is up and READY."""
     place = Place(tmp_path_factory.mktemp("running"))
-    with place.start("run", "--sandbox", "--duration", "10m") as process:
+    with place.start("run", "--sandbox", "--duration", "3h") as process:
         for line in process.stdout:
             if " READY " in line:
                 break

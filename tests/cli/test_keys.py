@@ -86,7 +86,8 @@ def test_systemd_hands_the_password_over(place, secret):
 
 def test_live_needs_consent_confirmation_and_a_key(place):
     """Each missing thing is an error of its own, before anything is asked of the chain."""
-    live = ("run", "--live", "--rpc", "http://127.0.0.1:9")
+    live = ("run", "--live", "--rpc", "http://127.0.0.1:9", "--keystore", "nowhere.json")
+    assert place.liq(*live[:-2]).code == 6
     refused = place.liq(*live)
     assert (refused.code, "policy.live" in refused.err) == (3, True)
     unconfirmed = place.liq(*live, LIQ_POLICY__LIVE="true", text="")
