@@ -53,4 +53,4 @@ def test_a_live_worker_is_not_started_by_accident(place, running):
     assert "policy.live is false" in finished.err
     allowed = place.liq("worker", *connection(running), "--live", "--yes", "--duration", "1s", LIQ_POLICY__LIVE="true")
     assert allowed.code == 6, allowed.err
-    assert "--account NAME" in allowed.err
+    assert "--live needs a key" in allowed.err
