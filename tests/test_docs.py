@@ -47,8 +47,7 @@ def test_the_help_read_from_the_source_is_the_help_of_the_commands():
 
 
 def test_no_page_names_a_place_of_the_developers():
-    """Documents name no absolute home, and no registry's host."""
+    """Documents name no absolute home."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     text = "\n".join(page.read_text() for page in pages)
     assert "/root/" not in text
-    assert "pypi.org" not in text
