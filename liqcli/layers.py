@@ -25,6 +25,7 @@ _UNKNOWN = "extra_forbidden"
 _NO_SECTION = {"model_type", "model_attributes_type", "dict_type"}
 _SECRETS = {("token",)}
 _SHOWN_CHARS = 80
+_SHOWN_LIST_CHARS = 400
 _SEE = "see docs/settings.md"
 _KEY_PART = re.compile(r'"([^"]*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
 
@@ -181,10 +182,16 @@ def shown_value(key: Key, value: Any) -> str:
     """A value as it may be shown: URLs carry keys, so of them only scheme and host; a token not at all."""
     if key[-1:] in _SECRETS:
         return "***"
+    if isinstance(value, (list, tuple)):
+        return f"[{safe(', '.join(_shown_plain(key, part) for part in value), limit=_SHOWN_LIST_CHARS)}]"
+    return _shown_plain(key, value)
+
+
+def _shown_plain(key: Key, value: Any) -> str:
     if isinstance(value, Mapping):
         return "{...}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(shown_value(key, part) for part in value)}]"
+        return "[...]"
     if isinstance(value, str) and ("://" in value or any("url" in part for part in key)):
         return shown_url(value)
     return safe(str(value), limit=_SHOWN_CHARS)
