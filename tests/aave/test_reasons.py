@@ -4,13 +4,14 @@ from eth_utils import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqcli.aave.reasons import BY_CODE, BY_SELECTOR, ERROR_STRING, PANIC, reason_of
+from liqcli.aave.reasons import BY_CODE, ERROR_STRING, PANIC, SELECTORS, reason_of
+from liqcli.sandbox.aave36.build import artifact, artifacts_directory, ensure_compiled
 
 
-@pytest.mark.parametrize(("selector", "name"), BY_SELECTOR.items())
-def test_selector_belongs_to_its_name(selector, name):
-    """Every custom error's selector is the hash of its name without arguments."""
-    assert selector == keccak(text=f"{name}()")[:4]
+@pytest.mark.parametrize(("error", "selector"), SELECTORS.items())
+def test_selector_belongs_to_its_error(error, selector):
+    """Every custom error's selector is the hash of its name and its arguments' types."""
+    assert selector == keccak(text=error if "(" in error else f"{error}()")[:4]
 
 
 @pytest.mark.parametrize(("code", "name"), BY_CODE.items())
@@ -18,6 +19,20 @@ def test_code_and_custom_error_have_one_name(code, name):
     """The numbered string of a release and the custom error of a later one give the same reason."""
     as_string = ERROR_STRING + encode(["string"], [code])
     assert reason_of(as_string) == reason_of(keccak(text=f"{name}()")[:4]) == name
+
+
+async def test_every_error_of_the_compiled_contracts_is_known():
+    """Whatever custom error a contract of Aave V3.6 may throw, with arguments or without, has its name."""
+    await ensure_compiled(lambda _: None)
+    names = {
+        (item["name"], ",".join(given["type"] for given in item["inputs"]))
+        for path in artifacts_directory().glob("*.json")
+        for item in artifact(path.stem).abi
+        if item["type"] == "error"
+    }
+    assert len(names) > 100
+    unknown = {name for name, types in names if reason_of(keccak(text=f"{name}({types})")[:4] + bytes(64)) != name}
+    assert unknown == set()
 
 
 @given(st.text())
