@@ -21,6 +21,15 @@ POLL_SECONDS = 1.0
 WISHES = ("capacity", "handler_ms")
 LEVELS = ("none", "low", "medium", "high", "critical")
 """In order; `--fail-on` takes all but the first. They stand here because help must not load numpy."""
+OFFERS = {
+    "charts": "--charts DIR",
+    "html": "--html FILE",
+    "json": "--json",
+    "csv": "--csv FILE",
+    "what-if": "--what-if capacity=8192",
+    "fail-on": "--fail-on high for CI",
+}
+"""What the report names as the next thing to try, unless it was."""
 _FILES = "Files to write"
 _READING = "Reading"
 _KNOWN = "Known beside the log"
@@ -128,7 +137,9 @@ def lag(
         return
     from liqcli.cli.diagnosis_output import Layout, print_comparison, print_diagnosis, write_files
 
-    layout = Layout(as_json=as_json, markdown=markdown, show_skipped=show_skipped)
+    taken = {"charts": charts, "html": html, "csv": csv, "what-if": what_if, "fail-on": fail_on}
+    offers = tuple(offer for name, offer in OFFERS.items() if taken.get(name) is None)
+    layout = Layout(as_json=as_json, markdown=markdown, show_skipped=show_skipped, offers=offers)
     if compare is not None:
         before, after = (answer([name], question) for name in compare)
         print_comparison(before, after, layout)
@@ -156,7 +167,7 @@ def live(
     from liqcli.cli.status import running_bot
 
     status = running_bot(settings_from(config=config))["status"]
-    print_diagnosis(answer_live(status), Layout(as_json=as_json, markdown=markdown, show_skipped=False))
+    print_diagnosis(answer_live(status), Layout(as_json=as_json, markdown=markdown, offers=(OFFERS["json"],)))
     for name, channel in status["channels"].items():
         if channel is not None:
             held = f"most {channel['high_water']:,} of {channel['capacity']:,}"

@@ -22,11 +22,12 @@ ALARMS = (("CRITICAL", "bold red"), ("HIGH", "bold red"), ("MEDIUM", "bold yello
 
 @dataclass(frozen=True)
 class Layout:
-    """Which of the forms goes to stdout; the terminal report where neither is asked for."""
+    """Which of the forms goes to stdout; the terminal report, with what it offers next, where neither is asked for."""
 
     as_json: bool
     markdown: bool
-    show_skipped: bool
+    show_skipped: bool = False
+    offers: tuple[str, ...] = ()
 
 
 def print_diagnosis(diagnosis: Diagnosis, layout: Layout) -> None:
@@ -38,7 +39,10 @@ def print_diagnosis(diagnosis: Diagnosis, layout: Layout) -> None:
 
         _print_text(render_markdown(diagnosis).rstrip("\n").split("\n"))
     else:
-        print_lines(render(diagnosis, width=_width(), show_skipped=layout.show_skipped))
+        offers = layout.offers
+        if diagnosis.statistics.inputs.skipped_lines and not layout.show_skipped and offers:
+            offers = ("--show-skipped", *offers)
+        print_lines(render(diagnosis, width=_width(), show_skipped=layout.show_skipped, offers=offers))
 
 
 def print_comparison(before: Diagnosis, after: Diagnosis, layout: Layout) -> None:

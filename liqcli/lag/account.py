@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from liqcli.errors import InputError
+from liqcli.lag.glyphs import plural
 from liqcli.lag.model import Clock, InputSummary
 from liqcli.lag.scan import Counts
 from liqcli.lag.sources import Opened, Source
@@ -86,7 +87,7 @@ def check(account: Account) -> None:
     if counts.lag + counts.closed == 0 and not account.forms:
         opening = account.opening.split(b"\n")[0][:60].decode("utf-8", "backslashreplace")
         raise InputError(
-            f"{files} has no lag lines ({counts.lines:,} lines read; it begins {opening!a})",
+            f"{files} has no lag lines ({plural(counts.lines, 'line')} read; it begins {opening!a})",
             hint='expected lines such as "ERROR artemis_core::engine: error receiving event: channel lagged by 24"',
         )
 
@@ -135,11 +136,12 @@ def _clock(counts: Counts) -> Clock:
 def _notes(counts: Counts) -> tuple[str, ...]:
     notes = []
     if counts.zone_assumed:
-        notes.append(f"{counts.zone_assumed:,} times carry no zone and were taken as UTC")
+        notes.append(f"{plural(counts.zone_assumed, 'time')} without a zone, taken as UTC")
     if counts.year_assumed:
-        notes.append(f"{counts.year_assumed:,} times carry no year: the latest that is not after the file's own date")
+        years = plural(counts.year_assumed, "time")
+        notes.append(f"{years} without a year: the latest not after the file's own date is taken")
     if counts.clocks[Clock.NONE] and counts.clocks.total() > counts.clocks[Clock.NONE]:
-        notes.append(f"{counts.clocks[Clock.NONE]:,} of the lines carry no time: they count, but in no rate or series")
+        notes.append(f"{plural(counts.clocks[Clock.NONE], 'line')} without a time: counted, but in no rate or series")
     if counts.clocks[Clock.WALL] and counts.clocks[Clock.UPTIME]:
         notes.append("the log mixes times of day with seconds since start: rates across them mean nothing")
     return tuple(notes)

@@ -41,13 +41,18 @@ def _fix_collector(finding: Finding, _advised: Recommendation) -> Advice:
 
 def _unblock(finding: Finding, _advised: Recommendation) -> Advice:
     stream = finding.stream
+    jump = glyphs.plural(int(stream.head.max()), "event")
     return Advice(
         "keep the receive loop free: hand scans, RPC calls and retries to workers, read on at once",
         "one absence of the receiver lost more than all other lines together",
-        f"largest single jump {int(stream.head.max()):,} events + {stream.slots:,} in the buffer, all during one call",
+        f"largest single jump {jump} + {stream.slots:,} in the buffer, all during one call",
         finding.confidence,
         "workers" if _is_ours(finding) else None,
     )
+
+
+def _within(seconds: float) -> str:
+    return f" in {glyphs.span(seconds)}" if seconds > 0 else " in one line"
 
 
 def _coalesce(finding: Finding, _advised: Recommendation) -> Advice:
@@ -55,7 +60,7 @@ def _coalesce(finding: Finding, _advised: Recommendation) -> Advice:
     return Advice(
         "drain what waits and keep one entry per borrower before working: a thousand events are then one check",
         "work then grows with borrowers, not with events",
-        f"the worst stretch lost {busiest.lost:,} events in {glyphs.span(busiest.seconds)}",
+        f"the worst stretch lost {glyphs.plural(busiest.lost, 'event')}{_within(busiest.seconds)}",
         "high" if finding.cause is Cause.SLOW_CONSUMER else "medium",
     )
 
@@ -100,10 +105,11 @@ def _keep_buffer(finding: Finding, advised: Recommendation) -> Advice:
 
 
 def _resync(finding: Finding, _advised: Recommendation) -> Advice:
+    lost, lines = glyphs.plural(finding.stream.total, "event"), glyphs.plural(int(finding.stream.lines.sum()), "line")
     return Advice(
         "after every lag read the affected state again from the chain, and count the loss as a metric",
         "the events are gone, and whatever was built from them is wrong until it is read again",
-        f"{finding.stream.total:,} events lost in {int(finding.stream.lines.sum()):,} lines",
+        f"{lost} lost in {lines}",
         "high",
     )
 
@@ -123,6 +129,6 @@ def _reconnect(statistics: Statistics) -> Advice:
     return Advice(
         "end the receive loop on `channel closed`, restart the collectors and read the state again",
         "no sender is left, so the receiver will never hear an event again",
-        f"{sum(flood.lines for flood in statistics.closed):,} `channel closed` lines{pace}",
+        f"{glyphs.plural(statistics.totals.closed_lines, '`channel closed` line')}{pace}",
         "high",
     )

@@ -10,6 +10,7 @@ from liqcli.lag.cause import Finding, find_cause
 from liqcli.lag.grouping import regrouped
 from liqcli.lag.model import (
     DEFAULT_CAPACITY,
+    ENDLESS,
     Cause,
     Channel,
     Diagnosis,
@@ -46,15 +47,10 @@ def diagnose(statistics: Statistics, *, capacity: int | None = None, handler_ms:
     statistics = regrouped(statistics, chief)
     incidents = tuple(_explained(incident, found) for incident in statistics.incidents)
     advised = NOTHING if statistics.closed else recommend(chief)
-    own = [
-        incident
-        for incident in incidents
-        if incident.receiver == chief.stream.receiver and incident.channel is chief.stream.channel
-    ]
     return Diagnosis(
         statistics=replace(statistics, incidents=incidents),
         verdict=_closed(statistics) if statistics.closed else verdict(chief, advised),
-        capacities=capacity_rows(chief, own, advised.capacity),
+        capacities=capacity_rows(chief, incidents, advised.capacity),
         recommend=advised,
         unknown=unknowns(found, capacity),
         advice=advice_for(statistics, chief, advised),
@@ -86,7 +82,7 @@ def verdict(finding: Finding, advised: Recommendation) -> Verdict:
 def level_of(finding: Finding) -> Level:
     """Critical where it goes on as long as the bot runs; else by the loss beside the size of the buffer."""
     slots, lost = finding.stream.slots, finding.stream.total
-    if finding.cause in {Cause.SPINNING_PRODUCER, Cause.SLOW_CONSUMER}:
+    if finding.cause in ENDLESS:
         return Level.CRITICAL
     if finding.cause is Cause.NEAR_CRITICAL or lost <= slots // 16:
         return Level.LOW if lost <= slots // 16 else Level.MEDIUM
@@ -102,7 +98,7 @@ def _buffer_helps(finding: Finding, advised: Recommendation) -> bool | None:
 def _sentence(finding: Finding, advised: Recommendation) -> str:
     stream = finding.stream
     where = "" if stream.channel is not Channel.ACTION else " on the action channel"
-    lost = f"{stream.total:,} events lost{where}"
+    lost = f"{glyphs.plural(stream.total, 'event')} lost{where}"
     match finding.cause:
         case Cause.SPINNING_PRODUCER:
             rate = glyphs.rate(finding.rate_hz) if finding.rate_hz else "a rate no chain emits"
@@ -131,16 +127,18 @@ def _size(advised: Recommendation) -> str:
 
 
 def _closed(statistics: Statistics) -> Verdict:
-    lines = sum(flood.lines for flood in statistics.closed)
+    lines = statistics.totals.closed_lines
     fastest = max((flood.rate_hz or 0.0 for flood in statistics.closed), default=0.0)
     pace = f" at {glyphs.rate(fastest)}" if fastest else ""
-    lag = f"; before that {statistics.totals.lost:,} events were lost to lag" if statistics.totals.lost else ""
+    lost = statistics.totals.lost
+    lag = f"; before that {glyphs.plural(lost, 'event')} lost to lag" if lost else ""
+    times, closed = glyphs.plural(lines, "time"), glyphs.plural(lines, "`channel closed` line")
     return Verdict(
         Level.CRITICAL,
         Cause.CHANNEL_CLOSED,
-        f"every sender is gone: {lines:,} times `channel closed`{pace}; this receiver hears nothing any more{lag}",
+        f"every sender is gone: {times} `channel closed`{pace}; this receiver hears nothing any more{lag}",
         buffer_can_help=False,
-        evidence=(f"{lines:,} `channel closed` lines{pace}: the receive loop does not end on a closed channel",),
+        evidence=(f"{closed}{pace}: the receive loop does not end on a closed channel",),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from liqcli.lag import glyphs
 from liqcli.lag.cause import Finding
-from liqcli.lag.model import CapacityRow, Cause, Incident, Recommendation
+from liqcli.lag.model import ENDLESS, CapacityRow, Cause, Incident, Recommendation
 from liqcli.lag.simulate import Seconds, slots_for
 from liqcli.lag.stream import FEW, Service, Stream
 
@@ -33,7 +33,7 @@ STALE_SECONDS = 1.0
 FOLK_RULES: dict[str, Callable[[int, int], int]] = {
     "double it": lambda slots, _largest: 2 * slots,
     "10 x the largest lag": lambda _slots, largest: 10 * largest,
-    "capacity + largest lag": lambda slots, largest: slots + largest,
+    "capacity + largest": lambda slots, largest: slots + largest,
 }
 """What people answer to the log line: each is shown beside the derived capacity."""
 
@@ -132,26 +132,33 @@ def _confidence(finding: Finding) -> str:
 def capacity_rows(finding: Finding, incidents: Iterable[Incident], recommended: int | None) -> tuple[CapacityRow, ...]:
     """The table: today's capacity, the folk rules, the recommendation, and the two sizes often seen in the field."""
     slots, largest = finding.stream.slots, int(finding.stream.head.max())
-    asked = {slots, *(answer(slots, largest) for answer in FOLK_RULES.values()), 10_000, 5_000_000}
-    asked |= {recommended} if recommended else set()
-    losses = [incident.lost for incident in incidents]
-    return tuple(_row(finding, losses, requested) for requested in sorted(asked) if 0 < requested <= LARGEST_SHOWN)
+    answers = [(answer(slots, largest), rule) for rule, answer in FOLK_RULES.items()]
+    answers += [(slots, "now"), (10_000, "seen in the field"), (5_000_000, "seen in the field")]
+    answers += [(recommended, "recommended")] if recommended else []
+    asked = sorted({requested for requested, _ in answers if 0 < requested <= LARGEST_SHOWN})
+    rules = {requested: ", ".join(rule for answer, rule in answers if answer == requested) for requested in asked}
+    known = tuple(incidents)
+    return tuple(_row(finding, known, requested, rule) for requested, rule in rules.items())
 
 
-def _row(finding: Finding, losses: list[int], requested: int) -> CapacityRow:
+def _row(finding: Finding, incidents: tuple[Incident, ...], requested: int, rule: str) -> CapacityRow:
     slots, service = slots_for(requested), finding.service
-    helps = finding.cause not in {Cause.SPINNING_PRODUCER, Cause.SLOW_CONSUMER}
-    known = finding.cause is not Cause.UNKNOWN
-    room = slots - finding.stream.slots
     filling = filling_rate(finding)
+    told = finding.cause is not Cause.UNKNOWN
     return CapacityRow(
         requested=requested,
         slots=slots,
+        rule=rule,
         seconds_to_overflow=slots / filling if filling else None,
-        incidents_absorbed=sum(lost <= room for lost in losses) if helps and known else 0 if known else None,
+        incidents_absorbed=absorbed(incidents, slots - finding.stream.slots) if told else None,
         staleness_s=slots * service.point if service.source != "assumed" else None,
         memory_bytes_min=slots * SLOT_BYTES,
     )
+
+
+def absorbed(incidents: Iterable[Incident], room: int) -> int:
+    """How many incidents would have lost nothing with `room` more slots, had the buffer been empty before each."""
+    return sum(incident.lost <= room and incident.cause not in ENDLESS for incident in incidents)
 
 
 def filling_rate(finding: Finding) -> float | None:

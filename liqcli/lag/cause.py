@@ -256,11 +256,15 @@ def _absent(stream: Stream, service: Service, split: tuple[Episode, ...]) -> Rea
         Cause.BLOCKED_CONSUMER,
         "high" if jumps >= 3 else "medium" if len(stream) > 1 else "low",
         (
-            f"{glyphs.percent(heads, stream.total)} of the loss came in {max(jumps, 1):,} jumps of up to {largest:,}",
+            f"{glyphs.percent(heads, stream.total)} of the loss came in {_jumps(max(jumps, 1), largest)}",
             "the receiver did not read once while a jump built up",
             "no loss in between: it keeps up when it runs",
         ),
     )
+
+
+def _jumps(jumps: int, largest: int) -> str:
+    return f"one jump of {largest:,}" if jumps == 1 else f"{jumps:,} jumps of up to {largest:,}"
 
 
 def _is_volley(stream: Stream, service: Service, split: tuple[Episode, ...]) -> bool:
@@ -273,9 +277,7 @@ def _is_volley(stream: Stream, service: Service, split: tuple[Episode, ...]) -> 
 
 def _bursts(stream: Stream, service: Service, split: tuple[Episode, ...], duty: float) -> Reason:
     """Losses in clusters, with pauses long enough to catch up in."""
-    evidence = [
-        f"{len(split):,} clusters of loss fill {glyphs.percent(duty, 1.0)} of the time; in between it catches up"
-    ]
+    evidence = [f"{_clusters(len(split), duty)}; in between it catches up"]
     if stream.block_locked:
         evidence.append("the clusters begin at one phase of the second, as blocks do")
     if service.source != "assumed":
@@ -283,3 +285,8 @@ def _bursts(stream: Stream, service: Service, split: tuple[Episode, ...], duty: 
             f"inside a cluster {service.load:.1f} events come for each handled ({glyphs.span(service.point)} each)"
         )
     return Cause.BURST, "high" if len(split) >= 3 else "medium", tuple(evidence)
+
+
+def _clusters(number: int, duty: float) -> str:
+    share = f"{glyphs.percent(duty, 1.0)} of the time"
+    return f"one cluster of loss fills {share}" if number == 1 else f"{number:,} clusters of loss fill {share}"

@@ -53,6 +53,7 @@ def to_json(diagnosis: Diagnosis) -> Document:
             {
                 "requested": row.requested,
                 "slots": row.slots,
+                "rule": row.rule,
                 "seconds_to_overflow": row.seconds_to_overflow,
                 "incidents_absorbed": row.incidents_absorbed,
                 "staleness_s": row.staleness_s,

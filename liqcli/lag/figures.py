@@ -15,15 +15,26 @@ from liqcli.lag.axes import (
     percent_axis,
     time_axis,
 )
-from liqcli.lag.glyphs import count, percent, plural, rate, rounded, short_count, span
+from liqcli.lag.glyphs import count, percent, plural, rounded, short_count, span
 from liqcli.lag.instants import SECOND_US
-from liqcli.lag.model import DEFAULT_CAPACITY, NO_TIME, Cause, Diagnosis, Distribution, HistogramBin, Statistics
+from liqcli.lag.model import (
+    DEFAULT_CAPACITY,
+    ENDLESS,
+    NO_TIME,
+    Cause,
+    Diagnosis,
+    Distribution,
+    HistogramBin,
+    Statistics,
+)
 from liqcli.lag.simulate import slots_for
 from liqcli.lag.tables import worst_incidents
 
 BARS_AT_LEAST, BARS_AT_MOST = 12, 240
 POINTS_AT_MOST = 480
 INCIDENTS_MARKED = 40
+LARGEST_SENSIBLE = 1 << 23
+"""Buffers beyond this are drawn only where it takes them to hold what was lost."""
 
 
 class Tone(StrEnum):
@@ -149,7 +160,7 @@ def time_figure(statistics: Statistics) -> Figure:
         "Events lost over time",
         f"one bar = {span(wide_s)}; no bar = no lag line in that time; tallest {count(max(sums.values()))}",
         time_axis(first_us, first_us + (max(sums) + 1) * width, clock, pad_us=pad),
-        decade_axis(f"events lost per {span(wide_s)}", min(sums.values()), max(sums.values())),
+        decade_axis(f"events lost {_each(wide_s)}", min(sums.values()), max(sums.values())),
         (
             Bars("events lost", Tone.LOSS, tuple((at * width, (at + 1) * width, lost) for at, lost in sums.items())),
             Rug(worst, Tone.MARK, tuple(incident.start_us - first_us for incident in marked if incident.start_us)),
@@ -188,22 +199,28 @@ def capacity_figure(diagnosis: Diagnosis, *, capacity: int = DEFAULT_CAPACITY) -
     """What would still have been lost with a bigger buffer that starts each incident empty."""
     statistics = diagnosis.statistics
     slots = slots_for(capacity)
-    points = capacity_losses(statistics, slots)
-    total = sum(incident.lost for incident in statistics.incidents)
     rules = [Rule(slots, f"assumed now: {count(slots)}")]
     wanted = diagnosis.recommend.capacity
     if wanted is not None and slots_for(wanted) != slots:
         rules.append(Rule(slots_for(wanted), f"recommended: {count(slots_for(wanted))}"))
-        points = points if points[-1][0] >= slots_for(wanted) else [*points, (slots_for(wanted), 0)]
+    points = capacity_losses(statistics, slots, least=_least_shown(diagnosis, slots))
+    total = points[0][1]
     return Figure(
         "capacity-against-loss",
         "Buffer size against loss",
-        _capacity_note(diagnosis, points[-1][0]),
+        _capacity_note(diagnosis, points),
         doubling_axis("slots in the buffer (powers of two)", slots, points[-1][0]),
-        percent_axis(f"still lost, of {abbreviated(total)} events"),
-        (Path("still lost", Tone.LOSS, tuple((at, 100 * lost / total) for at, lost in points), dots=True),),
+        percent_axis(f"lost in the end, of {_events(total)}"),
+        (Path("lost in the end", Tone.LOSS, tuple((at, 100 * lost / total) for at, lost in points), dots=True),),
         tuple(rules),
     )
+
+
+def _least_shown(diagnosis: Diagnosis, slots: int) -> int:
+    """Where no buffer is the answer the picture goes as far as the table; else to the recommendation."""
+    if any(incident.cause in ENDLESS for incident in diagnosis.statistics.incidents):
+        return max([row.slots for row in diagnosis.capacities if row.slots <= LARGEST_SENSIBLE], default=slots)
+    return slots_for(diagnosis.recommend.capacity or 1)
 
 
 def cumulative_figure(statistics: Statistics) -> Figure:
@@ -227,12 +244,17 @@ def cumulative_figure(statistics: Statistics) -> Figure:
     )
 
 
-def capacity_losses(statistics: Statistics, slots: int) -> list[tuple[int, int]]:
-    """(slots, events still lost) at each doubling until nothing is: an incident shrinks by what the buffer grows."""
+def capacity_losses(statistics: Statistics, slots: int, *, least: int = 1) -> list[tuple[int, int]]:
+    """(slots, events lost in the end) at each doubling up to `least` and until a larger buffer saves nothing more.
+
+    An incident shrinks by what the buffer grows; one of an endless cause does not: its loss is delayed, not prevented.
+    """
+    endless = sum(incident.lost for incident in statistics.incidents if incident.cause in ENDLESS)
+    others = [incident.lost for incident in statistics.incidents if incident.cause not in ENDLESS]
     points: list[tuple[int, int]] = []
     size = slots
-    while not points or points[-1][1]:
-        points.append((size, sum(max(0, incident.lost - (size - slots)) for incident in statistics.incidents)))
+    while size <= least or not points or points[-1][1] > endless:
+        points.append((size, endless + sum(max(0, lost - (size - slots)) for lost in others)))
         size *= 2
     return points
 
@@ -265,9 +287,21 @@ def _unit(statistics: Statistics) -> str:
     return "line" if statistics.rows_complete else f"stretch of {span(statistics.seconds.bucket_s)}"
 
 
-def _capacity_note(diagnosis: Diagnosis, largest: int) -> str:
-    if diagnosis.verdict.cause is Cause.SPINNING_PRODUCER or diagnosis.verdict.buffer_can_help is False:
-        speed = worst_incidents(diagnosis.statistics)[0].producer_rate_hz
-        lasts = "" if not speed else f": {count(largest)} slots last {span(largest / speed)} at {rate(speed)}"
-        return f"a bigger buffer does not cure this one, it only puts the loss off{lasts}"
-    return "each incident is taken to start with an empty buffer; what is left above 0% is still lost"
+def _each(seconds: int) -> str:
+    return "a second" if seconds == 1 else f"per {span(seconds)}"
+
+
+def _events(number: int) -> str:
+    return f"{abbreviated(number)} event{'' if number == 1 else 's'}"
+
+
+def _capacity_note(diagnosis: Diagnosis, points: Sequence[tuple[int, int]]) -> str:
+    if diagnosis.verdict.cause is Cause.UNKNOWN:
+        return "at best: without times the log does not tell whether a loss had ended"
+    if points[-1][1] == 0:
+        return "each incident is taken to start with an empty buffer"
+    shown = {row.slots: row.seconds_to_overflow for row in diagnosis.capacities}
+    lasts = shown.get(points[-1][0])
+    late = f": {count(points[-1][0])} slots are full after {span(lasts)}" if lasts else ""
+    part = "this loss" if points[-1][1] == points[0][1] else f"{percent(points[-1][1], points[0][1])} of the loss"
+    return f"a bigger buffer only delays {part}, for it goes on{late}"

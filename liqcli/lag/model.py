@@ -45,6 +45,10 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
+ENDLESS = {Cause.SPINNING_PRODUCER, Cause.SLOW_CONSUMER}
+"""Causes that go on for as long as the bot runs: a bigger buffer delays their loss and prevents none of it."""
+
+
 class Level(StrEnum):
     """How bad it is; `--fail-on` compares by the order given here."""
 
@@ -349,11 +353,14 @@ class Verdict:
 class CapacityRow:
     """What one requested capacity would do; `slots` is the power of two tokio allocates for it.
 
+    `rule` says whose answer it is (assumed now, double it, recommended, ...); `incidents_absorbed` counts all incidents
+    that would have lost nothing, none of an endless cause among them; None where the log does not tell.
     `staleness_s` is the age of the oldest event in a full buffer; `memory_bytes_min` counts slots of 8-byte events.
     """
 
     requested: int
     slots: int
+    rule: str
     seconds_to_overflow: float | None
     incidents_absorbed: int | None
     staleness_s: float | None

@@ -1,7 +1,7 @@
 """A diagnosis as terminal text: the verdict first, readable without colour, from 80 columns up."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,8 +34,10 @@ class Line:
     role: Role = Role.PLAIN
 
 
-def render(diagnosis: Diagnosis, *, width: int = 100, show_skipped: bool = False) -> list[Line]:
-    """The whole report, top to bottom in the order an operator needs it."""
+def render(
+    diagnosis: Diagnosis, *, width: int = 100, show_skipped: bool = False, offers: Sequence[str] = ()
+) -> list[Line]:
+    """The whole report, top to bottom in the order an operator needs it; `offers` are options worth trying next."""
     width = min(max(width, NARROWEST), WIDEST)
     statistics = diagnosis.statistics
     sections = [
@@ -52,7 +54,7 @@ def render(diagnosis: Diagnosis, *, width: int = 100, show_skipped: bool = False
         _bullets("How the buffer was worked out", diagnosis.recommend.derivation, width),
         _bullets("What this log cannot tell", diagnosis.unknown, width),
         _skipped(statistics, width) if show_skipped else [],
-        _next(statistics, width),
+        wrapped(f"Next: {' · '.join(offers)}", width, role=Role.NOTE) if offers else [],
     ]
     return [line for lines in sections if (section := list(lines)) for line in [*section, Line("")]][:-1]
 
@@ -201,16 +203,6 @@ def _skipped(statistics: Statistics, width: int) -> Iterator[Line]:
     for skip in inputs.skipped:
         place = safe(skip.file) + ("" if skip.line is None else f":{skip.line}")
         yield from wrapped(f"{place}: {safe(skip.reason)}: {safe(skip.text)}", width, indent=4, role=Role.NOTE)
-
-
-def _next(statistics: Statistics, width: int) -> Iterator[Line]:
-    skipped = "--show-skipped · " if statistics.inputs.skipped_lines else ""
-    yield from wrapped(
-        f"Next: {skipped}--charts DIR · --html FILE · --json · --csv FILE · --what-if capacity=8192 · "
-        "--fail-on high for CI",
-        width,
-        role=Role.NOTE,
-    )
 
 
 def wrapped(text: str, width: int, *, indent: int = 0, mark: str = "", role: Role = Role.PLAIN) -> Iterator[Line]:

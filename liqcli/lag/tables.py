@@ -7,6 +7,7 @@ from liqcli.lag.glyphs import count, percent, plural, rate, rounded, short_count
 from liqcli.lag.instants import MINUTE_US, day, period, stamp, time_of_day
 from liqcli.lag.model import (
     CHANNELS,
+    ENDLESS,
     Advice,
     Cause,
     Channel,
@@ -141,12 +142,13 @@ def incident_table(statistics: Statistics, *, shown: int = INCIDENTS_SHOWN) -> T
 
 def capacity_table(diagnosis: Diagnosis) -> Table:
     """What each buffer size would do, and what it costs."""
-    incidents = diagnosis.statistics.incident_count
+    incidents = len(diagnosis.statistics.incidents)
     table = Table(
         "What a buffer would do",
-        ("requested", "slots", "overflows in", "absorbs", "data up to", "memory from"),
+        ("", "requested", "slots", "full after", "absorbs", "data up to", "memory from"),
         tuple(
             (
+                row.rule,
                 count(row.requested),
                 count(row.slots),
                 _or_dash(row.seconds_to_overflow, span),
@@ -158,10 +160,19 @@ def capacity_table(diagnosis: Diagnosis) -> Table:
             )
             for row in diagnosis.capacities
         ),
-        left=0,
-        note="slots: tokio rounds up to a power of two; memory: 8-byte events, larger ones cost more",
+        note=_capacity_note(diagnosis),
+        droppable=("data up to", ""),
     )
     return without_blanks(table)
+
+
+def _capacity_note(diagnosis: Diagnosis) -> str:
+    parts = ["slots: tokio rounds up to a power of two; memory: 8-byte events, larger ones cost more"]
+    if any(incident.cause in ENDLESS for incident in diagnosis.statistics.incidents):
+        parts.append("an incident that would have gone on is never absorbed: a bigger buffer only delays its loss")
+    if len(diagnosis.statistics.incidents) < diagnosis.statistics.incident_count:
+        parts.append(f"incidents: the worst {count(len(diagnosis.statistics.incidents))}")
+    return "; ".join(parts)
 
 
 def replayed(what_if: WhatIf) -> str:

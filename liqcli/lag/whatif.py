@@ -5,8 +5,9 @@ import numpy as np
 from liqcli.errors import UsageError
 from liqcli.lag import glyphs
 from liqcli.lag.advise import findings
+from liqcli.lag.capacity import filling_rate
 from liqcli.lag.cause import Finding
-from liqcli.lag.model import Cause, Int64s, Statistics, WhatIf
+from liqcli.lag.model import ENDLESS, Int64s, Statistics, WhatIf
 from liqcli.lag.simulate import Seconds, replay, slots_for
 
 MOST_MESSAGES = 2_000_000
@@ -89,18 +90,19 @@ def _pieces(finding: Finding) -> tuple[Int64s, Seconds, Seconds]:
 
 
 def _sentence(finding: Finding, lost: int, slots: int, seconds: float, stale: float) -> str:
-    less = glyphs.percent(finding.stream.total - lost, finding.stream.total)
-    outcome = "nothing would have been lost" if lost == 0 else f"{lost:,} would have been lost, {less} less"
-    if lost >= finding.stream.total:
-        outcome = f"{lost:,} would have been lost: no gain"
-    doubt = (
-        " (it goes on longer than the log: a larger buffer only delays the loss)" if finding.cause in ENDLESS else ""
-    )
     return (
-        f"with {slots:,} slots and {glyphs.span(seconds)} a message {outcome}; "
-        f"events would have been up to {glyphs.span(stale)} old{doubt}"
+        f"with {slots:,} slots and {glyphs.span(seconds)} a message {_outcome(finding, lost, slots)}; "
+        f"events would have been up to {glyphs.span(stale)} old"
     )
 
 
-ENDLESS = {Cause.SPINNING_PRODUCER, Cause.SLOW_CONSUMER}
-"""Causes that do not end where the log ends."""
+def _outcome(finding: Finding, lost: int, slots: int) -> str:
+    total = finding.stream.total
+    if lost >= total:
+        return f"{lost:,} would have been lost: no gain"
+    less = glyphs.percent(total - lost, total)
+    if finding.cause not in ENDLESS or slots <= finding.stream.slots:
+        return "nothing would have been lost" if lost == 0 else f"{lost:,} would have been lost, {less} less"
+    filling = filling_rate(finding)
+    lasts = f": they last {glyphs.span(slots / filling)} at {glyphs.rate(filling)}" if filling else ""
+    return f"{lost:,} would have been lost in the time of the log; the rest is only delayed, for it goes on{lasts}"

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,37 @@ def test_fail_on_lets_what_is_less_bad_pass(capsys):
 def test_the_levels_are_those_of_the_model():
     """The command names them itself so that help need not load the model."""
     assert tuple(level.value for level in Level) == diagnose.LEVELS
+
+
+def test_the_report_offers_what_was_not_asked_for_yet(capsys, tmp_path):
+    """Nobody is told to try what is already on the command line."""
+    _, bare = answer(capsys, GOLDEN)
+    _, drawn = answer(capsys, GOLDEN, "--charts", tmp_path, "--fail-on", "critical")
+
+    assert "Next: --charts DIR · --html FILE" in bare
+    assert "Next: --html FILE · --json · --csv FILE · --what-if capacity=8192" in drawn
+
+
+def test_skipped_lines_are_offered_until_they_are_shown(capsys, tmp_path):
+    """--show-skipped stands first where something was skipped."""
+    log = tmp_path / "bot.log"
+    log.write_text(f"{Path(GOLDEN).read_text()}\n2025-05-14T14:39:47Z ERROR a: channel lagged by twelve\n")
+
+    assert "Next: --show-skipped · --charts DIR" in answer(capsys, log)[1]
+    assert "Next: --charts DIR" in answer(capsys, log, "--show-skipped")[1]
+
+
+def test_one_of_a_kind_is_told_in_the_singular(capsys, tmp_path):
+    """1 event, 1 line, 1 time."""
+    lag, closed = tmp_path / "lag.log", tmp_path / "closed.log"
+    lag.write_text("2025-05-14T14:39:45 ERROR a: error receiving event: channel lagged by 1\n")
+    closed.write_text("2025-05-14T14:39:45Z ERROR a: error receiving event: channel closed\n")
+
+    shown = answer(capsys, lag)[1] + answer(capsys, closed)[1]
+
+    assert not re.findall(r"(?<![0-9,.])1 (?:events|lines|times|jumps|clusters|incidents|pairs)\b", shown)
+    assert "1 event lost in 1 line" in " ".join(shown.split())
+    assert "1 time `channel closed`" in shown
 
 
 def test_what_if_is_replayed_and_shown(capsys):

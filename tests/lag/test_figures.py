@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from liqcli.lag.axes import Axis, decade_axis, doubling_axis, linear_axis, time_axis
 from liqcli.lag.figures import POINTS_AT_MOST, Bars, Rug, capacity_losses, figures_of, tallest_points
 from liqcli.lag.model import Clock
-from tests.lag.diagnoses import GOLDEN, START_US, UNTIMED, diagnosis_of, diagnosis_of_columns, scattered
+from tests.lag.diagnoses import GOLDEN, SAMPLES, START_US, UNTIMED, diagnosis_of, diagnosis_of_columns, scattered
 
+BURSTS = SAMPLES / "tokio-bursts.log"
 ALL = ["size-distribution", "loss-over-time", "incident-anatomy", "capacity-against-loss", "cumulative-loss"]
 
 
@@ -71,18 +72,44 @@ def test_the_anatomy_begins_at_the_head():
 
 
 def test_capacity_against_loss_ends_where_nothing_is_lost():
-    """512 slots lose all of it, 2,097,152 would have held this one incident."""
-    points = capacity_losses(diagnosis_of(GOLDEN).statistics, 512)
+    """Bursts of 600 events are held by 512 + 600 slots: 2,048 after rounding."""
+    points = capacity_losses(diagnosis_of(BURSTS).statistics, 512)
 
-    assert points[0] == (512, 1_335_533)
-    assert points[-1] == (2_097_152, 0)
+    assert points[0] == (512, 3_597)
+    assert points[-1] == (2_048, 0)
+
+
+def test_a_loss_that_goes_on_is_drawn_as_lost_at_every_size():
+    """The golden log's producer spins: picture and table agree that no buffer absorbs it."""
+    diagnosis = diagnosis_of(GOLDEN)
+
+    (path,) = named(diagnosis, "capacity-against-loss").layers
+
+    assert {height for _, height in path.points} == {100}
+    assert path.points[-1][0] == 8_388_608
+    assert {row.incidents_absorbed for row in diagnosis.capacities} == {0}
+
+
+@pytest.mark.parametrize("path", [GOLDEN, BURSTS, SAMPLES / "tokio-spin.log"])
+def test_the_table_absorbs_all_incidents_exactly_where_the_picture_loses_nothing(path):
+    """One story for the table and the picture."""
+    diagnosis = diagnosis_of(path)
+    (curve,) = named(diagnosis, "capacity-against-loss").layers
+    nothing_left = {slots for slots, share in curve.points if share == 0}
+    drawn = {slots for slots, _ in curve.points}
+    number = len(diagnosis.statistics.incidents)
+
+    absorbing = {row.slots for row in diagnosis.capacities if row.incidents_absorbed == number}
+
+    assert absorbing & drawn == nothing_left & {row.slots for row in diagnosis.capacities}
 
 
 def test_the_capacity_chart_says_that_a_buffer_is_no_cure():
-    """The curve reaches zero, so the note must say what that is worth."""
+    """However large the buffer, it is full after a second or so."""
     figure = named(diagnosis_of(GOLDEN), "capacity-against-loss")
 
-    assert "does not cure" in figure.note
+    assert "only delays this loss" in figure.note
+    assert "8,388,608 slots are full after 1.33 s" in figure.note
     assert figure.rules[0].label == "assumed now: 512"
 
 
