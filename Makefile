@@ -29,7 +29,7 @@ demo: setup  ## a local chain with the real contracts, a crash, and the bot liqu
 	$(BIN)/liq run --sandbox --duration 60s
 
 test: setup  ## all tests, on the real node, contracts and Redis-compatible server
-	$(BIN)/python -m pytest -n 2 --dist loadfile --reruns 3
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup  ## format, lint, types
 	$(BIN)/ruff format --check .
