@@ -39,7 +39,7 @@ def show(
     rows = [
         [".".join(key), _as_toml(value), *([explained.origins[key]] if origin else [])] for key, value in values.items()
     ]
-    print_table(["setting", "value", *(["from"] if origin else [])], rows, left=3)
+    print_table(["setting", "value", *(["from"] if origin else [])], rows, left=3, folds=["value", "from"])
 
 
 @app.command()

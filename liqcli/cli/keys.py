@@ -64,7 +64,7 @@ def list_keys(*, as_json: options.Json = False, config: options.ConfigFile = Non
         print_json({"keys": keys})
         return
     rows = [[safe(path.name), named or "(locked)", str(path), safe(problem)] for path, named, problem in found]
-    print_table(["name", "address", "keystore", "problem"], rows, left=4)
+    print_table(["name", "address", "keystore", "problem"], rows, left=4, first_to_go=["keystore"], folds=["problem"])
     if not rows:
         say(f"no keys in {', '.join(map(str, directories))}; make one: liq keys new NAME")
 

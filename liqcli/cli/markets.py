@@ -43,7 +43,7 @@ def markets(context: typer.Context, *, as_json: options.Json = False) -> None:
         ]
         for row in found
     ]
-    print_table(header, rows, left=5)
+    print_table(header, rows, left=5, first_to_go=["first block"], folds=["from"])
 
 
 @app.command()

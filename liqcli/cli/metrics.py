@@ -35,4 +35,6 @@ def metrics(
         ["metric", "kind", "labels", "meaning"],
         [[each.name, each.kind, " ".join(each.labels), each.meaning] for each in NAMED],
         left=4,
+        first_to_go=["kind"],
+        folds=["labels", "meaning"],
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _TRIES_LIMIT = 2**16
+_FIRST_TO_GO = ("score", "tries", "state", "tier", "age", "because", "last failure")
 
 
 def stats_document(found: "QueueStats") -> dict[str, Any]:
@@ -85,7 +86,8 @@ def print_items(items: list["QueueItem"], *, none: str = "the queue is empty") -
         ]
         for item in items
     ]
-    print_table(["borrower", "tier", "HF", "score", "because", "age", "tries", "state", "last failure"], rows, left=2)
+    header = ["borrower", "tier", "HF", "score", "because", "age", "tries", "state", "last failure"]
+    print_table(header, rows, left=2, first_to_go=_FIRST_TO_GO, folds=["last failure"])
     if not items:
         say(none)
 

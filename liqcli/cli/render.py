@@ -74,19 +74,25 @@ def address(full: Address) -> str:
     return short_address(full) if sys.stdout.isatty() else full
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """A table on stdout: aligned on a terminal, tab-separated when piped; the first `left` columns are text."""
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    left: int = 1,
+    first_to_go: Sequence[str] = (),
+    folds: Sequence[str] = (),
+) -> None:
+    """A table on stdout: tab-separated when piped, else as much of it as the terminal has room for.
+
+    The first `left` columns are text. Where there is too little room whole columns go, those of `first_to_go` in their
+    order and then from the right; text in a column of `folds` may go on in the next row.
+    """
     if not sys.stdout.isatty():
         for row in [header, *rows]:
             print("\t".join(row))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from liqcli.cli.table import print_fitted
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(header):
-        table.add_column(title, justify="left" if number < left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    hidden = print_fitted(header, rows, left=left, first_to_go=first_to_go, folds=folds)
+    if hidden and rows:
+        say(f"no room for {', '.join(filter(None, hidden))}: a wider terminal, --json or a pipe shows all")

@@ -29,6 +29,9 @@ _BLUR = 0.002
 """Twice the band in which the columns' health factors may stray from the exact ones."""
 
 
+_FIRST_TO_GO = ("collateral", "tier", "best close", "debt", "est. profit")
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """One borrower of the answer: its confirmed reading, its tier, and the best liquidation if there is one."""
@@ -213,7 +216,8 @@ def _print_people(answer: Answer, symbols: dict[str, str]) -> None:
         ]
         for shown in answer.shown
     ]
-    print_table(["borrower", "tier", "HF", "debt", "collateral", "best close", "est. profit"], rows, left=2)
+    header = ["borrower", "tier", "HF", "debt", "collateral", "best close", "est. profit"]
+    print_table(header, rows, left=2, first_to_go=_FIRST_TO_GO, folds=["best close"])
     age_s = max(int(time.time()) - answer.at, 0)
     say(
         f"{len(rows):,} shown of {answer.read:,} read, {answer.failed:,} failed · block {answer.block:,}, {age_s} s old"

@@ -223,7 +223,7 @@ def _print_people(outcome: Outcome) -> None:
         ]
         for each in outcome.fallen
     ]
-    print_table(["borrower", "HF now", "HF then", "debt", "collateral"], rows)
+    print_table(["borrower", "HF now", "HF then", "debt", "collateral"], rows, first_to_go=("collateral", "debt"))
     moved = ", ".join(
         f"{name} ${each['from_usd']:,.2f} > ${each['to_usd']:,.2f}" for name, each in _shock(outcome).items()
     )

@@ -19,6 +19,7 @@ class Terminal:
         self.process = process
         self.columns = columns
         self.raw = ""
+        self._is_open = True
         self._screen = pyte.Screen(columns, ROWS)
         self._stream = pyte.Stream(self._screen)
 
@@ -31,6 +32,7 @@ class Terminal:
             except pexpect.TIMEOUT:
                 continue
             except pexpect.EOF:
+                self._is_open = False
                 return
             self.raw += part
             self._stream.feed(part)
@@ -41,6 +43,13 @@ class Terminal:
         while text not in "\n".join(self.rows) and time.monotonic() < until:
             self.feed(0.3)
         assert text in "\n".join(self.rows), "\n".join(self.rows)
+
+    def to_end(self, seconds=60):
+        """Read until the process has said all it has to say."""
+        until = time.monotonic() + seconds
+        while self._is_open and time.monotonic() < until:
+            self.feed(0.5)
+        assert not self._is_open, "\n".join(self.rows)
 
     @property
     def rows(self):
