@@ -1,40 +1,38 @@
 """`liq queue`: look into the priority queue and mend it; looking takes nothing out."""
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liqcli.cli import options, queue_mend
-from liqcli.cli.queue_mend import with_queue
+from liqcli.cli.addresses import borrower_named
 from liqcli.cli.queue_output import item_document, print_items, print_stats, stats_document
+from liqcli.cli.queue_place import Borrower, Place, queue_command, whole
 from liqcli.cli.render import print_json
 from liqcli.errors import LiqError, UsageError
 
 if TYPE_CHECKING:
-    from liqcli.store.queue import BorrowerQueue, State
+    from liqcli.cli.addresses import Shortened
+    from liqcli.model import Address
+    from liqcli.store.queue import BorrowerQueue, QueueItem, State
 
 app = typer.Typer(help="Look into the priority queue and mend it.", no_args_is_help=True)
 _STATES = ("ready", "leased", "later", "dead")
 
 
 @app.command()
+@queue_command
 def stats(
+    place: Place,
     *,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Depth, age and rates by tier.
 
     Example: liq queue stats --json
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    found = asyncio.run(with_queue(settings, lambda queue: queue.stats(), sandbox=sandbox))
+    found = place.ask(lambda queue: queue.stats())
     if as_json:
         print_json(stats_document(found))
     else:
@@ -42,22 +40,18 @@ def stats(
 
 
 @app.command()
+@queue_command
 def peek(
+    place: Place,
     *,
     count: Annotated[int, typer.Option("-n", "--count", help="How many.", min=1, max=1000)] = 20,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """The most urgent borrowers; nothing is taken out.
 
     Example: liq queue peek -n 5
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    found = asyncio.run(with_queue(settings, lambda queue: queue.peek(count), sandbox=sandbox))
+    found = place.ask(lambda queue: queue.peek(count))
     if as_json:
         print_json({"items": [item_document(item) for item in found]})
     else:
@@ -65,23 +59,19 @@ def peek(
 
 
 @app.command()
+@queue_command
 def show(
+    place: Place,
     *,
-    borrower: queue_mend.Borrower,
+    borrower: Borrower,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """One borrower of the queue; exit code 1 when it is not there.
 
     Example: liq queue show 0x91f0c2a9d5b5ce0b6c7f3f9a8b1de0aa3d3f77aa
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    wanted = options.address_named(borrower)
-    item = asyncio.run(with_queue(settings, lambda queue: queue.show(wanted), sandbox=sandbox))
+    wanted = borrower_named(borrower)
+    item = place.ask(lambda queue: _shown(queue, wanted))
     if item is None:
         raise LiqError(f"the queue does not hold {wanted}", hint="it is queued at its next event or sweep")
     if as_json:
@@ -91,28 +81,22 @@ def show(
 
 
 @app.command()
+@queue_command
 def ls(
+    place: Place,
     *,
     state: Annotated[str, typer.Option(help="ready, leased, later (waits for another try) or dead.")] = "ready",
     first: Annotated[int, typer.Option(help="How many to pass over, in each shard.", min=0)] = 0,
     count: Annotated[int, typer.Option("-n", "--count", help="How many, from each shard.", min=1, max=1000)] = 100,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """A page of the borrowers in one state, the most urgent (or the earliest due) first.
 
     Example: liq queue ls --state leased -n 20
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
     if state not in _STATES:
         raise UsageError(f'unknown state "{state}"', hint=f"states: {', '.join(_STATES)}")
-    found = asyncio.run(
-        with_queue(settings, lambda queue: queue.ls(_state(state), first=first, count=count), sandbox=sandbox)
-    )
+    found = place.ask(lambda queue: queue.ls(_state(state), first=first, count=count))
     if as_json:
         print_json({"state": state, "first": first, "items": [item_document(item) for item in found]})
     else:
@@ -120,22 +104,18 @@ def ls(
 
 
 @app.command()
+@queue_command
 def dead(
+    place: Place,
     *,
     count: Annotated[int, typer.Option("-n", "--count", help="How many.", min=1, max=1000)] = 100,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """The dead letters with why they failed; a new event wakes each for one more try.
 
     Example: liq queue dead
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    found = asyncio.run(with_queue(settings, lambda queue: queue.dead(count), sandbox=sandbox))
+    found = place.ask(lambda queue: queue.dead(count))
     if as_json:
         print_json({"items": [item_document(item) for item in found]})
     else:
@@ -143,21 +123,21 @@ def dead(
 
 
 @app.command()
+@queue_command
 def export(
+    place: Place,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Errors too as JSON; the lines always are.")] = False,  # noqa: ARG001  main reads it
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Write every borrower as a line of JSON; one that changes meanwhile may come twice.
 
     Example: liq queue export > queue.jsonl
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    asyncio.run(with_queue(settings, _write_lines, sandbox=sandbox))
+    place.ask(_write_lines)
+
+
+async def _shown(queue: "BorrowerQueue", wanted: "Address | Shortened") -> "QueueItem | None":
+    return await queue.show(await whole(queue, wanted))
 
 
 async def _write_lines(queue: "BorrowerQueue") -> None:

@@ -3,159 +3,130 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from liqcli.cli import options
+from liqcli.cli.addresses import borrower_named
 from liqcli.cli.queue_output import items_in
+from liqcli.cli.queue_place import Borrower, Place, queue_command, whole
 from liqcli.cli.render import print_json, say
-from liqcli.config import Settings
 from liqcli.errors import InputError, LiqError, UsageError
-from liqcli.model import Tier
+from liqcli.model import Address, Tier
 
 if TYPE_CHECKING:
     from liqcli.store.queue import BorrowerQueue, QueueItem
 
-T = TypeVar("T")
 _LINE_LIMIT = 65536
 
-Borrower = Annotated[str, typer.Argument(metavar="ADDR", help="The borrower's address.", show_default=False)]
 
-
-async def with_queue(settings: Settings, ask: Callable[["BorrowerQueue"], Awaitable[T]], *, sandbox: bool) -> T:
-    """What `ask` makes of the queue that the settings, a running bot or the sandbox lead to."""
-    from liqcli.cli.connect import find_queue, open_store
-
-    async with AsyncExitStack() as stack:
-        redis_url, namespace = await find_queue(stack, settings, sandbox=sandbox)
-        queue, _ = await open_store(stack, settings, redis_url, namespace)
-        return await ask(queue)
-
-
+@queue_command
 def purge(
+    place: Place,
     *,
     tier: Annotated[str | None, typer.Option(help="Only this tier; all without it.", show_default=False)] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Drop borrowers that nobody holds, dead letters too; a running bot queues them again at their next event or sweep.
 
     Example: liq queue purge --tier low --yes
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
     wanted = None if tier is None else options.tier_named(tier)
-    dropped = asyncio.run(with_queue(settings, lambda queue: _purge(queue, wanted, yes=yes), sandbox=sandbox))
+    dropped = place.ask(lambda queue: _purge(queue, wanted, yes=yes))
     if as_json:
         print_json({"tier": None if wanted is None else wanted.value, "purged": dropped})
     else:
         print(f"removed {dropped:,} borrowers{_of(wanted)}")
 
 
+@queue_command
 def requeue(
+    place: Place,
     *,
     borrower: Borrower,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Make a dead or waiting borrower ready at once, its failures forgotten.
 
     Example: liq queue requeue 0x91f0c2a9d5b5ce0b6c7f3f9a8b1de0aa3d3f77aa
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    wanted = options.address_named(borrower)
-    if not asyncio.run(with_queue(settings, lambda queue: queue.requeue(wanted), sandbox=sandbox)):
+    wanted, done = place.ask(lambda queue: _mended(queue, borrower, queue.requeue))
+    if not done:
         raise LiqError(f"{wanted} is neither dead nor waiting for another try", hint=f"liq queue show {wanted}")
     _say_done(as_json, {"borrower": wanted, "requeued": True}, f"{wanted} is ready")
 
 
+@queue_command
 def promote(
+    place: Place,
     *,
     borrower: Borrower,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Put a borrower in front of all others (of its shard, on a cluster).
 
     Example: liq queue promote 0x91f0c2a9d5b5ce0b6c7f3f9a8b1de0aa3d3f77aa
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    wanted = options.address_named(borrower)
-    if not asyncio.run(with_queue(settings, lambda queue: queue.promote(wanted), sandbox=sandbox)):
+    wanted, done = place.ask(lambda queue: _mended(queue, borrower, queue.promote))
+    if not done:
         raise LiqError(f"{wanted} is not queued, or a worker holds it", hint=f"liq queue show {wanted}")
     _say_done(as_json, {"borrower": wanted, "promoted": True}, f"{wanted} is next")
 
 
+@queue_command
 def pause(
+    place: Place,
     *,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Hand out no more claims to any bot or worker; what is held is finished, and events still come in.
 
     Example: liq queue pause
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    asyncio.run(with_queue(settings, lambda queue: queue.pause(), sandbox=sandbox))
+    place.ask(lambda queue: queue.pause())
     _say_done(as_json, {"paused": True}, "paused: liq queue resume")
 
 
+@queue_command
 def resume(
+    place: Place,
     *,
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Hand out claims again.
 
     Example: liq queue resume
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
-    asyncio.run(with_queue(settings, lambda queue: queue.resume(), sandbox=sandbox))
+    place.ask(lambda queue: queue.resume())
     _say_done(as_json, {"paused": False}, "claims are handed out again")
 
 
+@queue_command
 def import_(
+    place: Place,
     *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Exported lines; - for stdin.", show_default=False)],
     as_json: options.Json = False,
-    network: options.Network = None,
-    market: options.MarketName = None,
-    redis: options.RedisUrl = None,
-    config: options.ConfigFile = None,
-    sandbox: options.Sandbox = False,
 ) -> None:
     """Take exported borrowers in with their age and failures; those already here stay as they are.
 
     Example: liq queue import queue.jsonl
     """
-    settings = options.settings_from(network=network, market=market, redis=redis, config=config)
     items = _read_items(file)
-    loaded = asyncio.run(with_queue(settings, lambda queue: queue.load(items), sandbox=sandbox))
+    loaded = place.ask(lambda queue: queue.load(items))
     document = {"read": len(items), "loaded": loaded}
     _say_done(as_json, document, f"{loaded:,} of {len(items):,} borrowers taken in; the others were here already")
+
+
+async def _mended(
+    queue: "BorrowerQueue", borrower: str, deed: Callable[[Address], Awaitable[bool]]
+) -> tuple[Address, bool]:
+    """The whole address of the borrower that was meant, and whether the deed could be done to it."""
+    wanted = await whole(queue, borrower_named(borrower))
+    return wanted, await deed(wanted)
 
 
 async def _purge(queue: "BorrowerQueue", tier: Tier | None, *, yes: bool) -> int:
