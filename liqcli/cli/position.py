@@ -1,7 +1,6 @@
 """`liq position ADDR`: one borrower whole, read and checked at one block, and what other prices would make of it."""
 
 import asyncio
-import re
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -11,22 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options
+from liqcli.cli.addresses import Shortened, borrower_named
 from liqcli.cli.prices import Change, new_prices, parse_changes, price_label
 from liqcli.cli.render import health, print_json, print_table, say, usd
 from liqcli.config import Settings
-from liqcli.errors import UsageError
 from liqcli.model import BASE_UNIT, WAD, Address, Exit, Liquidation
 from liqcli.text import safe
 
 if TYPE_CHECKING:
+    from liqcli.chain.market import Market
+    from liqcli.cli.connect import Target
     from liqcli.cli.position_view import Balance, View
 
-_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
+_FIRST_TO_GO = ("LT", "price", "", "value")
 
 
 def position(
     *,
-    borrower: Annotated[str, typer.Argument(metavar="ADDR", help="The borrower's address.", show_default=False)],
+    borrower: Annotated[
+        str, typer.Argument(metavar="ADDR", help="The borrower's address, also shortened.", show_default=False)
+    ],
     what_if: Annotated[
         list[str] | None,
         typer.Option(metavar="ASSET=CHANGE", help="Other prices: HYPE=-8%, UBTC=90000; may be given again."),
@@ -43,11 +46,10 @@ def position(
 
     Example: liq position 0x91f0000000000000000000000000000000aa3daa --what-if HYPE=-8% --sandbox
     """
-    if not _ADDRESS.fullmatch(borrower):
-        raise UsageError(f'"{safe(borrower)}" is no address', hint="0x and 40 hexadecimal digits")
+    wanted = borrower_named(borrower)
     changes = parse_changes(what_if or [])
     settings = options.settings_from(network=network, market=market, provider=provider, rpc=rpc, config=config)
-    view, shocked = asyncio.run(_read(settings, borrower.lower(), changes, sandbox=sandbox))
+    view, shocked = asyncio.run(_read(settings, wanted, changes, sandbox=sandbox))
     if as_json:
         print_json(_document(view) | ({} if shocked is None else {"what_if": _what_if(view, shocked)}))
         return
@@ -57,7 +59,7 @@ def position(
 
 
 async def _read(
-    settings: Settings, borrower: Address, changes: Sequence[Change], *, sandbox: bool
+    settings: Settings, wanted: Address | Shortened, changes: Sequence[Change], *, sandbox: bool
 ) -> tuple["View", "View | None"]:
     from liqcli.bot.decide import decide
     from liqcli.chain.exchange import open_exchange
@@ -68,7 +70,7 @@ async def _read(
     async with AsyncExitStack() as stack:
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         market = await connect.open_market_at(stack, settings, target)
-        snapshot = await market.snapshot(borrower)
+        snapshot = await market.snapshot(await _meant(wanted, market, settings, target))
         gas_price = await market.rpc.gas_price()
         exchange = await open_exchange(market, target.exchange)
         best = await decide(snapshot, market, exchange, settings.limits)
@@ -77,6 +79,16 @@ async def _read(
         return view, None
     prices = new_prices(changes, list(snapshot.tokens.values()), snapshot.reserves)
     return view, view_of(with_prices(snapshot, prices), min_profit_base=least, gas_price=gas_price)
+
+
+async def _meant(wanted: Address | Shortened, market: "Market", settings: Settings, target: "Target") -> Address:
+    """The whole address; for a shortened one the book is opened."""
+    from liqcli.cli.catching_up import caught_up
+
+    if not isinstance(wanted, Shortened):
+        return wanted
+    follower = await caught_up(market, settings, target)
+    return wanted.among(follower.book.borrowers, place="the book")
 
 
 def _document(view: "View") -> dict[str, Any]:
@@ -192,7 +204,9 @@ def _print_people(view: "View") -> None:
     rows = [["held" if item.counts else "unused", *_cells(item)] for item in view.collateral]
     rows += [["owed", *_cells(item)] for item in view.debt]
     if rows:
-        print_table(["", "asset", "amount", "price", "value", "LT", "HF = 1 at"], rows, left=2)
+        print_table(
+            ["", "asset", "amount", "price", "value", "LT", "HF = 1 at"], rows, left=2, first_to_go=_FIRST_TO_GO
+        )
     _print_best(view)
 
 
