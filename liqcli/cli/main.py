@@ -17,6 +17,7 @@ COMMANDS = (
     "worker",
     "scan",
     "position",
+    "why",
     "stress",
     "report",
     "pause",

@@ -1,0 +1,54 @@
+"""`liq why`: what happened to a borrower, step by step, from a running bot."""
+
+import json
+
+STAGES = {"seen", "scored", "queued", "read"}
+
+
+def won_borrower(running):
+    """A borrower that the running bot has liquidated."""
+    (ledger,) = (running.directory / "data" / "ledger").glob("*.jsonl")
+    decisions = map(json.loads, ledger.read_text().splitlines())
+    return next(decision["borrower"] for decision in decisions if decision["kind"] == "won")
+
+
+def test_a_liquidation_is_told_from_plan_to_profit(running):
+    """Planned, sent, won, in their order, then how the borrower stands now."""
+    borrower = won_borrower(running)
+    finished = running.liq("why", borrower, "--sandbox", "--json")
+    assert finished.code == 0, finished.err
+    steps = finished.json["steps"]
+    told = [step["stage"] for step in steps]
+    assert [stage for stage in told if stage in ("planned", "sent", "won")][:3] == ["planned", "sent", "won"]
+    assert set(told) >= STAGES
+    assert told[-1] in ("planned", "skipped")
+    times = [step["at"] for step in steps if step["at"]]
+    assert times == sorted(times)
+
+
+def test_a_healthy_borrower_is_skipped_with_a_reason(running):
+    """Whoever is far from falling is told so, by a shortened address."""
+    borrower = running.liq("scan", "--sandbox", "--tier", "safe", "--limit", "1", "--json").json["borrowers"][0][
+        "borrower"
+    ]
+    finished = running.liq("why", f"{borrower[:8]}..{borrower[-6:]}", "--sandbox")
+    assert finished.code == 0, finished.err
+    assert finished.out.startswith(borrower)
+    assert "\tskipped\t" in finished.out
+    assert "healthy" in finished.out
+
+
+def test_a_stranger_owes_nothing(running):
+    """Somebody without debt is not watched, and that is said."""
+    finished = running.liq("why", "0x" + "7" * 40, "--sandbox")
+    assert finished.code == 0, finished.err
+    assert "it owes nothing" in finished.out
+
+
+def test_without_a_bot_it_says_that_nothing_is_queued(place, running):
+    """On a chain alone, the queue is no mystery: there is none."""
+    sandbox = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    connection = ("--rpc", sandbox["rpc_url"], "--pool-addresses-provider", sandbox["provider"], "--market", "mine")
+    finished = place.liq("why", "0x" + "7" * 40, *connection)
+    assert finished.code == 0, finished.err
+    assert "no bot is running here" in finished.out
