@@ -1,7 +1,8 @@
 """Columns of lines: batches from the scanner, and cutting and joining them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ EMPTY = LagChunk(
     breaks=np.empty(0, np.bool_),
 )
 
+EXACT_BELOW = 2**55
+"""Sums below this leave room in 64 bits for what is computed from them; others are left to Python's integers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -23,6 +27,14 @@ class Batch:
 
     lag: LagChunk
     closed: LagChunk = EMPTY
+
+
+def counts_of(values: Sequence[int] | NDArray[Any]) -> Int64s:
+    """Counts as a column: of Python integers (dtype object) where their sum might not fit 64 bits."""
+    column = np.asarray(values, np.float64)
+    if len(column) == 0 or float(np.abs(column).max()) * len(column) < EXACT_BELOW:
+        return np.asarray(values).astype(np.int64)
+    return np.array([int(value) for value in values], object)
 
 
 def slice_chunk(chunk: LagChunk, part: slice | NDArray[np.bool_] | Int64s) -> LagChunk:
@@ -40,6 +52,13 @@ def join_chunks(chunks: Sequence[LagChunk]) -> LagChunk:
         np.concatenate([part.receiver for part in parts]),
         np.concatenate([part.breaks for part in parts]),
     )
+
+
+def widened(chunk: LagChunk) -> LagChunk:
+    """The same rows, ready to be summed."""
+    if chunk.lost.dtype != object and int(chunk.lost.max(initial=0)) < EXACT_BELOW // max(len(chunk), 1):
+        return chunk
+    return replace(chunk, lost=counts_of(chunk.lost))
 
 
 def with_receivers(chunk: LagChunk, receiver: UInt8s) -> LagChunk:

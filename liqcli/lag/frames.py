@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from liqcli.lag.contract import iso
@@ -16,9 +17,9 @@ INCIDENT_COLUMNS = {
     "end": "int64",
     "duration_us": "Int64",
     "lines": "int64",
-    "lost": "int64",
-    "head": "int64",
-    "tail": "int64",
+    "lost": "object",
+    "head": "object",
+    "tail": "object",
     "channel": "object",
     "target": "object",
     "span": "object",
@@ -26,6 +27,7 @@ INCIDENT_COLUMNS = {
     "producer_rate_hz": "float64",
     "stall_s": "float64",
 }
+LARGEST_COUNT = 2**63
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -35,6 +37,7 @@ def incidents_frame(statistics: Statistics) -> "pd.DataFrame":
 
     rows = [_incident_row(incident) for incident in statistics.incidents]
     frame = pd.DataFrame(rows, columns=list(INCIDENT_COLUMNS)).astype(INCIDENT_COLUMNS)
+    frame = _with_counts(frame, ("lost", "head", "tail"))
     return _with_times(frame, ("start", "end"), statistics.inputs.clock)
 
 
@@ -43,9 +46,11 @@ def series_frame(statistics: Statistics, series: Series | None = None) -> "pd.Da
     import pandas as pd
 
     series = series or statistics.seconds
-    frame = pd.DataFrame([asdict(point) for point in series.points], columns=["at_us", "lines", "lost"]).astype("int64")
+    rows = [(point.at_us, point.lines, point.lost) for point in series.points]
+    frame = pd.DataFrame(rows, columns=["at_us", "lines", "lost"], dtype="object")
     frame.insert(1, "bucket_s", series.bucket_s)
-    frame["lost_so_far"] = frame["lost"].cumsum()
+    frame["lost_so_far"] = list(accumulate(point.lost for point in series.points))
+    frame = _with_counts(frame.astype({"at_us": "int64", "lines": "int64"}), ("lost", "lost_so_far"))
     return _with_times(frame.rename(columns={"at_us": "at"}), ("at",), statistics.inputs.clock)
 
 
@@ -73,7 +78,8 @@ def sizes_frame(statistics: Statistics) -> "pd.DataFrame":
 
     parts = statistics.distribution.histogram if statistics.distribution else ()
     rows = [(part.low, part.high, part.count, part.lost) for part in parts]
-    return pd.DataFrame(rows, columns=["from", "to", "lines", "lost"]).astype("int64")
+    frame = pd.DataFrame(rows, columns=["from", "to", "lines", "lost"], dtype="object").astype({"lines": "int64"})
+    return _with_counts(frame, ("from", "to", "lost"))
 
 
 def capacities_frame(diagnosis: Diagnosis) -> "pd.DataFrame":
@@ -114,6 +120,14 @@ def csv_of(frame: "pd.DataFrame") -> bytes:
 def guarded(text: str) -> str:
     """The text as a spreadsheet will show it, whatever it begins with."""
     return f"'{safe(text)}" if text.startswith(FORMULA_STARTS) else safe(text)
+
+
+def _with_counts(frame: "pd.DataFrame", names: tuple[str, ...]) -> "pd.DataFrame":
+    """64-bit counts, or Python's integers where one of them needs more bits."""
+    for name in names:
+        if all(value < LARGEST_COUNT for value in frame[name]):
+            frame[name] = frame[name].astype("int64")
+    return frame
 
 
 def _with_times(frame: "pd.DataFrame", names: tuple[str, ...], clock: Clock) -> "pd.DataFrame":

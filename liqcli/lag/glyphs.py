@@ -24,7 +24,7 @@ def to_ascii(text: str) -> str:
 
 def count(number: float) -> str:
     """A whole number with thousands separated: 1,335,533."""
-    return f"{number:,.0f}"
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.0f}"
 
 
 def plural(number: int, noun: str) -> str:

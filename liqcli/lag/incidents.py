@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from liqcli.lag.chunks import Batch, slice_chunk
+from liqcli.lag.chunks import Batch, counts_of, slice_chunk
 from liqcli.lag.model import (
     CHANNELS,
     DEFAULT_CAPACITY,
@@ -27,6 +27,7 @@ from liqcli.lag.model import (
     UInt8s,
 )
 from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ
+from liqcli.lag.simulate import slots_for
 from liqcli.lag.tally import RATE_SCALE, Flood, Tally, keys_of
 
 INCIDENT_GAP_US = 1_000_000
@@ -63,7 +64,7 @@ def aggregate_columns(
     nothing = np.zeros(len(lost), np.uint8)
     chunk = LagChunk(
         at_us=np.asarray(at_us, np.int64),
-        lost=np.asarray(lost, np.int64),
+        lost=counts_of(lost),
         channel=nothing if channel is None else channel,
         receiver=nothing if receiver is None else receiver,
         breaks=np.zeros(len(lost), np.bool_),
@@ -130,7 +131,7 @@ def find_incidents(
     groups = group_runs(runs, gap_us)
     pairs = _pairs(rows) if rows is not None else None
     chosen = np.sort(np.argsort(-groups.lost, kind="stable")[:most])
-    return [_incident(groups, place, receivers, pairs, slots_of(capacity)) for place in chosen.tolist()]
+    return [_incident(groups, place, receivers, pairs, slots_for(capacity)) for place in chosen.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +195,11 @@ def _pairs(rows: LagChunk) -> _Pairs:
     key, at_us, lost = key[order], rows.at_us[order], rows.lost[order]
     gap = np.diff(at_us)
     near = (np.diff(key) == 0) & (gap > 0) & (gap < FOLD_US) & (at_us[:-1] != NO_TIME)
-    near = np.flatnonzero(near & (lost[1:] * 1e6 < MOST_RATE_HZ * gap))
-    key, at_us, rate = key[near + 1], at_us[near + 1], lost[near + 1] / gap[near] * 1e6
+    speed = lost[1:].astype(np.float64) / np.maximum(gap, 1) * 1e6
+    near = np.flatnonzero(near & (speed < MOST_RATE_HZ))
+    key, at_us, rate = key[near + 1], at_us[near + 1], speed[near]
     order = np.lexsort((at_us, key))
     return _Pairs(key[order], at_us[order], rate[order])
-
-
-def slots_of(capacity: int) -> int:
-    """What tokio allocates for a requested capacity: the next power of two."""
-    return 1 << max(capacity - 1, 0).bit_length()
 
 
 def _incident(groups: Groups, place: int, receivers: Sequence[Receiver], pairs: _Pairs | None, slots: int) -> Incident:

@@ -7,8 +7,9 @@ from typing import Any
 
 from liqcli.lag.model import Channel
 
-LARGEST = 10**15
-"""A larger N is no count: even ten million events a second take three years to lose as many."""
+LARGEST = 2**64 - 1
+"""Tokio counts in 64 bits: a larger N is no count."""
+LONGEST_NUMBER = 4_000
 
 _LAG = re.compile(
     r"(?:\b(?:channel|receiver|stream|subscriber|subscription|consumer) lagged by (?P<by>[0-9]+)"
@@ -58,7 +59,7 @@ def read_message(message: str) -> Finding:
     """Classify the text behind the header of a line."""
     said = [found for found in _LAG.finditer(message) if _is_said(message, found)]
     if said:
-        return _lag(int(_number(said[0])), _channel(message[: said[0].start()]))
+        return _lag(_whole(_number(said[0])), _channel(message[: said[0].start()]))
     if _is_closed(message):
         return Finding(Kind.CLOSED, channel=_channel(message))
     if _LAG.search(message):
@@ -95,6 +96,11 @@ def _lag(lost: int, channel: Channel) -> Finding:
 
 def _number(found: re.Match[str]) -> str:
     return found["by"] or found["debug"] or found["field"]
+
+
+def _whole(digits: str) -> int:
+    """The number, or one too large where it has more digits than Python may be asked to read."""
+    return int(digits) if len(digits) <= LONGEST_NUMBER else LARGEST + 1
 
 
 def _is_said(message: str, found: re.Match[str]) -> bool:

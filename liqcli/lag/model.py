@@ -82,7 +82,8 @@ class Receiver:
 class LagChunk:
     """Equally long columns, one row per `lagged by N` line in the order read; never holds `channel closed` lines.
 
-    `at_us` may be NO_TIME and may step back where the log's clock does; `lost` is N; `channel` indexes CHANNELS;
+    `at_us` may be NO_TIME and may step back where the log's clock does; `lost` is N, in Python integers (dtype object)
+    where sums would not fit 64 bits; `channel` indexes CHANNELS;
     `receiver` indexes the reading's `receivers` (grows while reading, indices never change); `breaks` is True
     where at least one other line stands between this row and the row before it (only set for lines without a time).
     """

@@ -42,6 +42,7 @@ def within(stream: Stream, incident: Incident) -> Stream | None:
         lost=stream.lost[chosen],
         lines=stream.lines[chosen],
         head=stream.head[chosen],
+        cut=0,
     )
 
 

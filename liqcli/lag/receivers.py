@@ -36,6 +36,7 @@ def without_twins(stream: Stream) -> Stream:
         lost=np.where(folded, stream.head, stream.lost)[keep],
         lines=np.where(folded, 1, stream.lines)[keep],
         head=stream.head[keep],
+        cut=0,
         twins=True,
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from liqcli.lag.chunks import EXACT_BELOW, counts_of
 from liqcli.lag.model import CHANNELS, NO_TIME, Int64s, LagChunk, Runs
 
 FOLD_US = 100
@@ -63,8 +64,9 @@ class RunBuilder:
         self.close()
         later.close()
         table = later.table().copy()
-        receiver, rest = np.divmod(table[_KEY] % _UNTIMED, len(CHANNELS))
-        untimed = table[_KEY] // _UNTIMED * _UNTIMED
+        key = table[_KEY].astype(np.int64)
+        receiver, rest = np.divmod(key % _UNTIMED, len(CHANNELS))
+        untimed = key // _UNTIMED * _UNTIMED
         table[_KEY] = receivers[receiver] * len(CHANNELS) + rest + untimed
         self.fold_us = max(self.fold_us, later.fold_us)
         self._append(table)
@@ -84,13 +86,13 @@ class RunBuilder:
         table = np.concatenate([self.table(), *(_column(last.row) for last in self._open.values())], axis=1)
         if (table[_START] != NO_TIME).any():
             table = table[:, np.argsort(table[_START], kind="stable")]
-        receiver, channel = np.divmod(table[_KEY] % _UNTIMED, len(CHANNELS))
+        receiver, channel = np.divmod(table[_KEY].astype(np.int64) % _UNTIMED, len(CHANNELS))
         return Runs(
-            start_us=table[_START].copy(),
-            end_us=table[_END].copy(),
-            lines=table[_LINES].copy(),
-            lost=table[_LOST].copy(),
-            head=table[_HEAD].copy(),
+            start_us=table[_START].astype(np.int64),
+            end_us=table[_END].astype(np.int64),
+            lines=table[_LINES].astype(np.int64),
+            lost=counts_of(table[_LOST]),
+            head=counts_of(table[_HEAD]),
             channel=channel.astype(np.uint8),
             receiver=receiver.astype(np.uint8),
             fold_us=self.fold_us,
@@ -128,7 +130,7 @@ class RunBuilder:
         """Store all new runs but the last, which stays open."""
         ends = np.append(starts[1:], len(lost))
         sums = np.add.reduceat(lost, starts)
-        table = np.empty((7, len(starts)), np.int64)
+        table = np.empty((7, len(starts)), lost.dtype)
         table[_START], table[_END] = at_us[starts], at_us[ends - 1]
         table[_LINES], table[_LOST], table[_HEAD] = ends - starts, sums, lost[starts]
         table[_KEY], table[_TIMED] = key, key < _UNTIMED
@@ -172,7 +174,7 @@ class RunBuilder:
 
 
 def _column(row: list[int]) -> Int64s:
-    return np.array(row, np.int64).reshape(7, 1)
+    return np.array(row, np.int64 if row[_LOST] < EXACT_BELOW else object).reshape(7, 1)
 
 
 def _twins(lost: Int64s, starts: Int64s) -> int:
@@ -193,6 +195,8 @@ def _fold(table: Int64s, fold_us: int) -> Int64s:
     gap = np.abs(table[_START, 1:] - table[_END, :-1])
     joins = (table[_KEY, 1:] == table[_KEY, :-1]) & (table[_TIMED, 1:] == 1) & (gap < fold_us)
     starts = np.flatnonzero(np.concatenate(([True], ~joins)))
+    if float(table[_LOST].sum(dtype=np.float64)) >= EXACT_BELOW:
+        table = table.astype(object)
     folded = table[:, starts]
     folded[_END] = table[_END, np.append(starts[1:], table.shape[1]) - 1]
     folded[_LINES] = np.add.reduceat(table[_LINES], starts)

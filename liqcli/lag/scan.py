@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.lag.blocks import LINE_FEED, Block
-from liqcli.lag.chunks import EMPTY, Batch
+from liqcli.lag.chunks import EMPTY, Batch, counts_of
 from liqcli.lag.formats import Line
 from liqcli.lag.message import Finding, Kind
 from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped
@@ -143,7 +143,7 @@ class Scanner:
             if line.finding.kind is Kind.SKIPPED:
                 self._skip(line.finding.reason, raw, self._line_number(self._lines_before(block, start)))
             elif line.finding.kind is not Kind.OTHER:
-                yield self._tallied(line, np.array([hit]), np.array([line.at_us]), np.array([line.finding.lost]))
+                yield self._tallied(line, np.array([hit]), np.array([line.at_us]), counts_of([line.finding.lost]))
                 if (shape := self._lesson(raw, line)) is not None:
                     left = yield from self._matched(shape, block, left)
 

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from liqcli.lag.clock import ISO, SECOND, UPTIME, iso_us, uptime_us
 from liqcli.lag.digits import Words, leading_digits, leading_number, trailing_number
 from liqcli.lag.formats import Line
-from liqcli.lag.message import LARGEST, Kind
+from liqcli.lag.message import Kind
 from liqcli.lag.model import NO_TIME, Clock, Int64s
 
 LAG_NEEDLE = b"agged"
 CLOSED_NEEDLE = b"channel closed"
 LONGEST = 2048
 """Longer lines are always read one by one."""
+LARGEST_AT_ONCE = 10**15
+"""Larger counts are read one by one: even ten million events a second take three years to lose as many."""
 MARGIN = LONGEST + 64
 """Bytes a block must own before its first and after its last line, so that no window reaches outside."""
 
@@ -254,7 +256,7 @@ def _counts(buffer: bytearray, places: Int64s) -> tuple[Int64s, Int64s]:
         rest = leading_number(words[long, 1], np.maximum(more, np.uint64(1)))
         lost[long] = np.where(more > 0, head * np.uint64(10) ** more + rest, head)
         length[long] += more
-        length[lost > LARGEST] = 0
+        length[lost > LARGEST_AT_ONCE] = 0
     return places + length.astype(np.int64), lost.astype(np.int64)
 
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from liqcli.lag.model import Distribution, HistogramBin, Int64s, Percentiles
 
 _STEPS = 128
-_BINS = _STEPS * 51 + 1
-"""Exact below 256; 51 doublings reach past the largest count that is read."""
+_BINS = _STEPS * 65 + 1
+"""Exact below 256; 65 doublings reach past the largest count of 64 bits."""
+_EXACT_FLOATS = 2**53
 _SHARES = (0.5, 0.9, 0.95, 0.99)
 
 
@@ -18,7 +19,7 @@ class SizeTally:
     """Counts and sums per bin, and the largest of all."""
 
     lines: Int64s = field(default_factory=lambda: np.zeros(_BINS, np.int64))
-    lost: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_BINS))
+    lost: Int64s = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     maximum: int = 0
 
     def add(self, lost: Int64s) -> None:
@@ -27,13 +28,19 @@ class SizeTally:
         bins = bin_of(values)
         top = int(bins.max()) + 1
         self.lines[:top] += np.bincount(bins, minlength=top)
-        self.lost[:top] += np.bincount(bins, values, minlength=top)
+        self._add_lost(_sums(bins, lost, top))
         self.maximum = max(self.maximum, int(lost.max()))
+
+    def _add_lost(self, sums: Int64s) -> None:
+        """Add to the sums of the lowest bins, in Python's integers from where 64 bits might not hold them."""
+        if self.lost.dtype != object and (sums.dtype == object or int(self.lost.max()) >= 2**62):
+            self.lost = self.lost.astype(object)
+        self.lost[: len(sums)] += sums
 
     def merge(self, other: "SizeTally") -> None:
         """Add another part of the log."""
         self.lines += other.lines
-        self.lost += other.lost
+        self._add_lost(other.lost)
         self.maximum = max(self.maximum, other.maximum)
 
     def median(self) -> float | None:
@@ -51,7 +58,7 @@ class SizeTally:
             mean=total / count,
             maximum=self.maximum,
             per_line=Percentiles(*(_quantiles(values, lines) if exact is None else _exact(values))),
-            by_loss=Percentiles(*_quantiles(values, self.lost if exact is None else values)),
+            by_loss=Percentiles(*_quantiles(values, self.lost.astype(np.float64) if exact is None else values)),
             histogram=self._histogram(),
         )
 
@@ -74,6 +81,15 @@ def bin_of(values: NDArray[np.float64]) -> Int64s:
     """
     bins: Int64s = np.maximum((values.view(np.int64) >> 45) - (1023 * _STEPS - 1), 0)
     return bins
+
+
+def _sums(bins: Int64s, lost: Int64s, top: int) -> Int64s:
+    """The exact sum of each bin."""
+    if int(lost.max()) < _EXACT_FLOATS // len(lost):
+        return np.bincount(bins, lost, minlength=top).astype(np.int64)
+    sums: Int64s = np.zeros(top, object)
+    np.add.at(sums, bins, lost.astype(object))
+    return sums
 
 
 def _edges() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

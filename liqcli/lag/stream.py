@@ -13,8 +13,8 @@ from liqcli.lag.model import NO_TIME, Channel, Int64s, Receiver, Runs, Statistic
 from liqcli.lag.phase import is_block_locked
 from liqcli.lag.simulate import Seconds, slots_for
 
-MOST_LOST = 1 << 44
-"""A run is taken to have lost at most this: 17 trillion events."""
+MOST_LOST = 1 << 60
+"""The runs of a stream are taken to have lost at most this, so that their sums fit 64 bits."""
 
 CHASE_SECONDS = 100e-6
 """Lines closer than this have nothing but printing between them: no handler ran (the width runs are folded at)."""
@@ -43,7 +43,8 @@ class Stream:
     """The runs of one receiver on one channel; times are seconds since its first line, empty without a clock.
 
     `slots` is the buffer the log is read with; `resolution_s` is the step of the log's clock; lines less than `fold_s`
-    apart are one run; `twins` tells that a second receiver's equal lines were taken out.
+    apart are one run; `twins` tells that a second receiver's equal lines were taken out; `cut` is what was taken off
+    absurdly large runs.
     """
 
     channel: Channel
@@ -58,6 +59,7 @@ class Stream:
     begin_us: int
     fold_s: float = CHASE_SECONDS
     twins: bool = False
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.lost)
@@ -70,7 +72,7 @@ class Stream:
     @property
     def total(self) -> int:
         """Events this receiver lost."""
-        return int(self.lost.sum())
+        return int(self.lost.sum()) + self.cut
 
     @property
     def gaps(self) -> Seconds:
@@ -127,24 +129,26 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
     at = at[has_time] if timed else at
     start, end = runs.start_us[at], runs.end_us[at]
     begin = int(start[0]) if timed else 0
+    lost = _bounded(runs.lost[at])
     return Stream(
         channel=list(Channel)[int(runs.channel[at[0]])],
         receiver=statistics.receivers[int(runs.receiver[at[0]])],
         start=(start - begin) / 1e6 if timed else np.empty(0),
         end=(end - begin) / 1e6 if timed else np.empty(0),
-        lost=_bounded(runs.lost[at]),
+        lost=lost,
         lines=runs.lines[at],
         head=_bounded(runs.head[at]),
         slots=slots,
         resolution_s=_resolution(statistics),
         begin_us=begin,
         fold_s=runs.fold_us / 1e6,
+        cut=int(runs.lost[at].sum()) - int(lost.sum()),
     )
 
 
 def _bounded(lost: Int64s) -> Int64s:
-    """Counts that still add up in 64 bits, however absurd the log's numbers; a sum that wrapped is the greatest."""
-    return np.where((lost < 0) | (lost > MOST_LOST), MOST_LOST, lost)
+    """Counts that still add up in 64 bits, however absurd the log's numbers."""
+    return np.minimum(lost, MOST_LOST // max(len(lost), 1)).astype(np.int64)
 
 
 def _resolution(statistics: Statistics) -> float:

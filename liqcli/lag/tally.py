@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from liqcli.lag.chunks import Batch, join_chunks, slice_chunk, with_receivers
+from liqcli.lag.chunks import Batch, join_chunks, slice_chunk, widened, with_receivers
 from liqcli.lag.model import CHANNELS, NO_TIME, Int64s, LagChunk
 from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ, RunBuilder
 from liqcli.lag.series import SeriesTally
@@ -97,9 +97,10 @@ class Tally:
         return join_chunks(self.kept)
 
     def _add_lag(self, chunk: LagChunk) -> None:
+        chunk = widened(chunk)
         self.lines += len(chunk)
         for key, mine in by_key(chunk):
-            lost = _exact_sum(mine.lost)
+            lost = int(mine.lost.sum())
             self.lost += lost
             self._put(divmod(key, len(CHANNELS)), len(mine), lost)
             rates = self._rates(key, mine)
@@ -145,7 +146,7 @@ def pair_rates(at_us: Int64s, lost: Int64s) -> NDArray[np.float64]:
     """N / gap in events a second for every line that follows one of its receiver within 1 to 99 us."""
     gap = np.diff(at_us)
     near = np.flatnonzero((gap > 0) & (gap < FOLD_US))
-    rates: NDArray[np.float64] = lost[near + 1] / gap[near] * 1e6
+    rates: NDArray[np.float64] = lost[near + 1].astype(np.float64) / gap[near] * 1e6
     return rates[rates < MOST_RATE_HZ]
 
 
@@ -162,10 +163,3 @@ def by_key(chunk: LagChunk) -> Iterator[tuple[int, LagChunk]]:
     keys = keys_of(chunk)
     for key in np.unique(keys).tolist():
         yield key, slice_chunk(chunk, keys == key)
-
-
-def _exact_sum(values: Int64s) -> int:
-    """A sum that cannot wrap: where it might, both halves of the words are summed apart."""
-    if int(values.max()) < 2**62 // len(values):
-        return int(values.sum())
-    return int((values >> 32).sum()) * 2**32 + int((values & 0xFFFFFFFF).sum())

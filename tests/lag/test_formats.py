@@ -114,4 +114,15 @@ def test_a_year_that_is_not_written_comes_from_the_file(write):
     line = "May 14 14:39:45 bot1 liq[1]: ERROR artemis_core::engine: error receiving event: channel lagged by 5\n"
     statistics = measure_lag([write(line.encode())])
     assert statistics.start_us is not None
-    assert any("no year" in note for note in statistics.inputs.notes)
+    assert any("without a year" in note for note in statistics.inputs.notes)
+
+
+@pytest.mark.parametrize("form", FORMS | UNTIMED)
+def test_the_largest_count_of_tokio_is_exact_in_every_form(form, write):
+    """u64::MAX among small ones, once and by the hundred: the sum has 22 digits and each of them is right."""
+    large = [(at_us, channel, 2**64 - 1 if place % 2 else lost) for place, (at_us, channel, lost) in enumerate(facts())]
+
+    statistics = measure_lag([write(text((FORMS | UNTIMED)[form], large))])
+
+    assert statistics.totals.lost == sum(lost for _, _, lost in large)
+    assert sum(incident.lost for incident in statistics.incidents) == statistics.totals.lost

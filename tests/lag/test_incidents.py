@@ -1,5 +1,6 @@
 """Incidents and statistics: the golden logs, and that nothing depends on how the lines arrive."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,11 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liqcli.lag.advise import diagnose
 from liqcli.lag.chunks import Batch, slice_chunk
-from liqcli.lag.contract import iso, statistics_fields
-from liqcli.lag.incidents import aggregate, aggregate_columns, find_incidents, slots_of, statistics_of
+from liqcli.lag.contract import iso, statistics_fields, to_json
+from liqcli.lag.frames import csv_of, csv_tables
+from liqcli.lag.html import render_html
+from liqcli.lag.incidents import aggregate, aggregate_columns, find_incidents, statistics_of
 from liqcli.lag.measure import measure_lag
 from liqcli.lag.model import NO_TIME, Cause, Channel, Clock, LagChunk, Receiver
+from liqcli.lag.report import render
 from liqcli.lag.runs import MOST_RUNS
 from liqcli.lag.tally import Tally
 from tests.lag.logs import FORMS, START, facts, full, text
@@ -211,12 +216,45 @@ def test_two_processes_measure_what_one_does(form, tmp_path):
     assert [skip.line for skip in one.inputs.skipped] == [skip.line for skip in four.inputs.skipped] == [3_001]
 
 
-@pytest.mark.parametrize(
-    ("capacity", "slots"), [(1, 1), (2, 2), (3, 4), (512, 512), (600, 1024), (5_000_000, 8_388_608)]
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**10), st.one_of(st.integers(1, 2**64 - 1), st.integers(1, 10**6))),
+        min_size=1,
+        max_size=40,
+    )
 )
-def test_tokio_rounds_capacities_up(capacity, slots):
-    """To the next power of two."""
-    assert slots_of(capacity) == slots
+def test_every_sum_is_exact_up_to_the_largest_count_of_tokio(rows):
+    """64-bit counts: totals, incidents, series and histogram add up to the last event, and everything is shown."""
+    rows = sorted(rows)
+    total = sum(lost for _, lost in rows)
+
+    said = diagnose(aggregate_columns(np.array([at_us for at_us, _ in rows]), [lost for _, lost in rows]))
+    measured = said.statistics
+
+    assert measured.totals.lost == total
+    assert sum(incident.lost for incident in measured.incidents) == total
+    assert sum(point.lost for point in measured.seconds.points) == total
+    assert sum(part.lost for part in measured.distribution.histogram) == total
+    assert measured.distribution.maximum == max(lost for _, lost in rows)
+    assert json.loads(json.dumps(to_json(said)))["lost"]["total"] == total
+    assert f"{total:,}" in "".join(line.text for line in render(said))
+    assert render_html(said)
+    for table in csv_tables(said).values():
+        assert csv_of(table())
+
+
+def test_sums_stay_exact_over_more_lines_than_are_kept():
+    """A hundred thousand lines of the largest counts, far apart and close together."""
+    lost = [2**64 - 1 - line for line in range(100_000)]
+    at_us = np.cumsum(np.arange(100_000) % 7 * 40)
+
+    measured = aggregate_columns(at_us, lost)
+
+    assert measured.totals.lost == sum(lost)
+    assert sum(part.lost for part in measured.distribution.histogram) == sum(lost)
+    assert int(measured.runs.lost.sum()) == sum(lost)
+    assert sum(point.lost for point in measured.seconds.points) == sum(lost)
 
 
 def test_json_has_no_times_where_there_is_no_wall_clock():
