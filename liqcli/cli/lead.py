@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def leading(
-    settings: Settings, redis_url: str, namespace: str, *, tell: Callable[[str], None], stop: asyncio.Event
+    settings: Settings,
+    redis_url: str,
+    namespace: str,
+    *,
+    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+    stop: asyncio.Event,
 ) -> "AsyncIterator[LeaderLease]":
     """Lead while the block lasts; entering waits for as long as another leads.
 
-    `stop` is set if another takes over: we were cut off from Redis for a lease while the other was not.
+    `tell` says whom it waits for. Should another take over (we were cut off from Redis for a lease while the other was
+    not), that goes the way of the run's own lines, `warn`, and `stop` is set.
     """
     from liqcli.store.connection import open_redis
     from liqcli.store.leader import LeaderLease
@@ -26,7 +33,7 @@ async def leading(
     lease = LeaderLease(redis, namespace=namespace)
 
     def lost(why: str) -> None:
-        tell(f"{why}: ending this run")
+        warn(f"{why}: ending this run")
         stop.set()
 
     try:

@@ -1,12 +1,10 @@
 """`liq run`: the bot, from start to summary."""
 
 import asyncio
-import os
 import re
-import signal
-import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,28 +12,38 @@ import typer
 
 from liqcli.cli import doctor, options, wallet
 from liqcli.cli.lead import leading
+from liqcli.cli.loop import run_loop
 from liqcli.cli.record import open_record
 from liqcli.cli.render import print_json, say
+from liqcli.cli.signals import Stopping, answer_signals
 from liqcli.config import Settings
-from liqcli.errors import ConfigError, UsageError
+from liqcli.errors import UsageError
 from liqcli.text import safe
 
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
-    from liqcli.bot.execute import Executor
-    from liqcli.bot.notes import Tell
-    from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
     from liqcli.cli.connect import Target
+    from liqcli.cli.voice import Voice
     from liqcli.ops.logs import LogFormat
-    from liqcli.store.cache import HealthCache
-    from liqcli.store.queue import BorrowerQueue
     from liqcli.wallet.keys import Key
 
-_INTERRUPTED = 130
-_PATIENCE = 2
-"""Signals that end a run in order: one drains, two stop now; the next one ends the process."""
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the command line asks of a run."""
+
+    settings: Settings
+    live: bool | None
+    sandbox: bool
+    duration_s: float | None
+    as_json: bool
+    form: "LogFormat"
+    confirmed: bool
+    open_key: Callable[[AsyncExitStack], "Key"]
+    check: "Callable[[Target], Awaitable[None]] | None"
 
 
 def run(
@@ -72,6 +80,7 @@ def run(
 
     Example: liq run --sandbox --duration 60s
     """
+    stopping = answer_signals()
     explained = options.explained_from(
         network=network,
         market=market,
@@ -84,26 +93,28 @@ def run(
         workers=workers,
         http={"listen": http},
     )
-    duration_s = None if duration is None else seconds_of(duration)
-    settings = explained.settings
-    if live and not sandbox:
-        wallet.keystore_path(settings, account=account, keystore=keystore)  # no key, no need to ask for anything else
-    check = partial(doctor.preflight, explained, account=account, keystore=keystore, config=config)
-    started = _run(
-        settings,
+    order = Order(
+        explained.settings,
         live=live,
         sandbox=sandbox,
-        duration_s=duration_s,
+        duration_s=None if duration is None else seconds_of(duration),
         as_json=as_json,
-        open_key=partial(
-            wallet.take_key, settings=settings, account=account, keystore=keystore, password_file=password_file
-        ),
-        confirmed=yes,
         form=format_named(log_format),
-        check=None if skip_checks else check,
+        confirmed=yes,
+        open_key=partial(
+            wallet.take_key,
+            settings=explained.settings,
+            account=account,
+            keystore=keystore,
+            password_file=password_file,
+        ),
+        check=None
+        if skip_checks
+        else partial(doctor.preflight, explained, account=account, keystore=keystore, config=config),
     )
-    code = asyncio.run(started)
-    raise typer.Exit(code)
+    if live and not sandbox:
+        wallet.keystore_path(order.settings, account=account, keystore=keystore)  # no key: ask for nothing else
+    raise typer.Exit(run_loop(stopping.run(lambda stack: _run(stack, order, stopping))))
 
 
 def seconds_of(text: str) -> float:
@@ -124,62 +135,46 @@ def format_named(name: str) -> "LogFormat":
         raise UsageError(f'unknown log format "{safe(name, limit=80)}"', hint="console, logfmt or json") from None
 
 
-async def _run(
-    settings: Settings,
-    *,
-    live: bool | None,
-    sandbox: bool,
-    duration_s: float | None,
-    as_json: bool,
-    open_key: Callable[[AsyncExitStack], "Key"],
-    confirmed: bool,
-    form: "LogFormat",
-    check: "Callable[[Target], Awaitable[None]] | None",
-) -> int:
+async def _run(stack: AsyncExitStack, order: Order, stopping: Stopping) -> int:
     from liqcli.cli import connect
     from liqcli.cli.voice import open_voice, telling, watched
     from liqcli.lock import hold
     from liqcli.ops.status import summary_of
 
-    started = connect.now_iso()
-    async with AsyncExitStack() as stack:
-        holding = stack.enter_context(hold(settings.data_dir, "run", {"started": started}))
-        standing, supervisor = await stack.enter_async_context(watched(settings))
-        target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
-        mode = _mode(target, live=live)
-        if mode == "live":
-            _confirm(settings, confirmed=confirmed)
-        if check is not None:
-            await check(target)
-        market = await connect.open_market_at(stack, settings, target)
-        redis_url = await connect.find_redis(stack, settings, target)
-        namespace = connect.namespace_at(market.chain_id, market.name)
-        stop = asyncio.Event()
-        if settings.redis.url is not None:  # an embedded one has no other run on it
-            await stack.enter_async_context(leading(settings, redis_url, namespace, tell=say, stop=stop))
-        voice = open_voice(stack, standing, supervisor, market, mode=mode, form=form, to_stderr=as_json)
-        store = await connect.open_store(stack, settings, redis_url, namespace)
-        tell = open_record(stack, settings, market, voice.note, mode=mode)
-        engine = await _open_engine(stack, settings, target, market, store, tell=tell)
-        if mode != "dry run":
-            key = _key(stack, target, open_key)
-            _require_owner(engine.exchange, key)
-            engine.executor = await _open_executor(stack, settings, target, market, tell, key=key, redis_url=redis_url)
-        facts = {"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace}
-        holding.publish(facts)
-        voice.banner(mode)
+    settings, started = order.settings, connect.now_iso()
+    holding = stack.enter_context(hold(settings.data_dir, "run", {"started": started}))
+    standing, supervisor = await stack.enter_async_context(watched(settings))
+    target = await connect.find_target(stack, settings, sandbox=order.sandbox, tell=say)
+    mode = await _allowed_mode(order, target)
+    market = await connect.open_market_at(stack, settings, target)
+    voice = open_voice(stack, standing, supervisor, market, mode=mode, form=order.form, to_stderr=order.as_json)
+    redis_url, namespace = await _lead(stack, settings, target, market, voice=voice, stopping=stopping)
+    engine = await _open_bot(stack, order, target, market, voice, mode=mode, redis_url=redis_url)
+    facts = {"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace}
+    holding.publish(facts)
+    voice.banner(mode)
 
-        def publish(status: dict[str, Any]) -> None:
-            holding.publish({**facts, "status": status})
+    def publish(status: dict[str, Any]) -> None:
+        holding.publish({**facts, "status": status})
 
-        async with telling(standing, supervisor, engine, publish, mode=mode, network=settings.network):
-            interrupted = await _until_stopped(engine, stop, voice.draining, duration_s=duration_s)
-        summary = summary_of(engine, mode=mode, network=settings.network)
-        if as_json:
-            print_json(summary)
-        else:
-            voice.summary(engine, summary)
-    return 130 if interrupted else int(engine.tally.lost > 0)
+    async with telling(standing, supervisor, engine, publish, mode=mode, network=settings.network):
+        await _work(engine, order, stopping, voice)
+    summary = summary_of(engine, mode=mode, network=settings.network)
+    if order.as_json:
+        print_json(summary)
+    else:
+        voice.summary(engine, summary)
+    return stopping.code or int(engine.tally.lost > 0)
+
+
+async def _allowed_mode(order: Order, target: "Target") -> str:
+    """How the run may act, once it is confirmed and everything it needs is examined."""
+    mode = _mode(target, live=order.live)
+    if mode == "live":
+        wallet.confirm(order.settings, confirmed=order.confirmed)
+    if order.check is not None:
+        await order.check(target)
+    return mode
 
 
 def _mode(target: "Target", *, live: bool | None) -> str:
@@ -188,123 +183,52 @@ def _mode(target: "Target", *, live: bool | None) -> str:
     return "live" if live else "dry run"
 
 
-def _confirm(settings: Settings, *, confirmed: bool) -> None:
-    """Live must be allowed by the settings, and meant by the one who starts it."""
-    if not settings.policy.live:
-        hint = "check the limits under [policy] in liq.toml, and put  live = true  there"
-        raise ConfigError("--live is not allowed: policy.live is false", hint=hint)
-    if confirmed:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("--live asks for a confirmation, and there is no terminal", hint="--yes")
-    if typer.prompt(f"this sends real transactions; type {settings.network} to go on") != settings.network:
-        raise UsageError("not confirmed: nothing was sent", hint=f"type {settings.network}, or leave --live away")
-
-
-def _key(stack: AsyncExitStack, target: "Target", open_key: Callable[[AsyncExitStack], "Key"]) -> "Key":
-    """The sandbox's throw-away key, or the operator's; in a dry run none is ever built."""
-    from liqcli.wallet.keys import Key
-
-    return open_key(stack) if target.sandbox_key is None else Key(target.sandbox_key)
-
-
-def _require_owner(exchange: "Exchange | None", key: "Key") -> None:
-    """Only its owner may call a Liquidator."""
-    if exchange is not None and exchange.owner != key.address:
-        raise ConfigError(
-            f"the Liquidator at {exchange.contract} belongs to {exchange.owner}, not to {key.address}",
-            hint="use its owner's key, or deploy one of your own: liq contract deploy",
-        )
-
-
-async def _open_engine(
+async def _lead(
     stack: AsyncExitStack,
     settings: Settings,
     target: "Target",
     market: "Market",
-    store: "tuple[BorrowerQueue, HealthCache]",
     *,
-    tell: "Tell",
-) -> "Engine":
-    """The parts put together over the exact book, for a dry run."""
-    from liqcli.book.mirror import Mirror
-    from liqcli.book.opening import checkpoint_path
-    from liqcli.bot.engine import Engine
-    from liqcli.chain.exchange import open_exchange
+    voice: "Voice",
+    stopping: Stopping,
+) -> tuple[str, str]:
+    """Redis and the namespace in it; on a shared one this waits until the run leads its market."""
     from liqcli.cli import connect
-    from liqcli.cli.catching_up import caught_up, saved_at
 
-    mirror = Mirror(await caught_up(market, settings, target))
-    await mirror.open()
-    return Engine(
-        market=market,
-        mirror=mirror,
-        queue=store[0],
-        cache=store[1],
-        settings=settings,
-        executor=None,
-        exchange=await open_exchange(market, target.exchange),
-        tell=tell,
-        checkpoint=saved_at(checkpoint_path(settings.data_dir, mirror.book.identity), settings),
-        stream=await connect.open_stream(stack, settings, market),
-    )
+    redis_url = await connect.find_redis(stack, settings, target)
+    namespace = connect.namespace_at(market.chain_id, market.name)
+    if settings.redis.url is not None:  # an embedded one has no other run on it
+        lease = leading(settings, redis_url, namespace, tell=say, warn=voice.warn, stop=stopping.asked)
+        await stack.enter_async_context(lease)
+    return redis_url, namespace
 
 
-async def _open_executor(
+async def _open_bot(
     stack: AsyncExitStack,
-    settings: Settings,
+    order: Order,
     target: "Target",
     market: "Market",
-    tell: "Tell",
+    voice: "Voice",
     *,
-    key: "Key",
+    mode: str,
     redis_url: str,
-) -> "Executor":
-    """What makes a run live, through policy and journal."""
-    from liqcli.bot.notes import Note
+) -> "Engine":
+    """The engine over the exact book; but in a dry run with an executor."""
+    from liqcli.cli import connect
+    from liqcli.cli.bot import make_live, open_engine
 
-    own = (market.addresses.pool, *([target.exchange.liquidator] if target.exchange.liquidator else []))
-    return await wallet.open_executor(
-        stack,
-        settings,
-        market,
-        key,
-        contracts=own if target.is_sandbox else settings.policy.contracts,
-        sandbox=target.is_sandbox,
-        redis_url=redis_url,
-        tell=lambda text: tell(Note("warn", text)),
-    )
+    namespace = connect.namespace_at(market.chain_id, market.name)
+    store = await connect.open_store(stack, order.settings, redis_url, namespace)
+    tell = open_record(stack, order.settings, market, voice.note, mode=mode)
+    engine = await open_engine(stack, order.settings, target, market, store, tell=tell)
+    if mode != "dry run":
+        await make_live(stack, engine, target, order.open_key, tell=tell, redis_url=redis_url)
+    return engine
 
 
-async def _until_stopped(
-    engine: "Engine", stop: asyncio.Event, draining: Callable[[], None], *, duration_s: float | None
-) -> bool:
-    """Run until the duration ends or a signal comes; True when it was Ctrl-C. A second signal stops at once."""
-    signals = list[signal.Signals]()
-    running = asyncio.create_task(engine.run(stop))
-
-    def on_signal(number: signal.Signals) -> None:
-        signals.append(number)
-        if len(signals) > _PATIENCE:
-            os._exit(_INTERRUPTED)  # whatever still hangs: the children die with us
-        if len(signals) > 1 or not engine.is_ready:
-            running.cancel()
-        draining()
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    if duration_s is not None:
-        loop.call_later(duration_s, stop.set)
-    with suppress(asyncio.CancelledError):
-        await _unwrapped(running)
-    return bool(signals) and signals[0] is signal.SIGINT
-
-
-async def _unwrapped(running: asyncio.Task[None]) -> None:
-    """Await the engine; an error that one stage met alone is raised as itself."""
-    try:
-        await running
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from group
+async def _work(engine: "Engine", order: Order, stopping: Stopping, voice: "Voice") -> None:
+    """Run until the duration ends or a signal comes."""
+    if order.duration_s is not None:
+        asyncio.get_running_loop().call_later(order.duration_s, stopping.asked.set)
+    work = engine.run(stopping.asked)
+    await stopping.work(work, draining=voice.draining, can_drain=lambda: engine.is_ready)

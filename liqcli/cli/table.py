@@ -45,7 +45,7 @@ def fitting(
     first_to_go: Sequence[str],
     folds: Sequence[str],
 ) -> list[int]:
-    """The numbers of the columns that fit: first the empty go, then `first_to_go`, then the rightmost; never the first."""
+    """The numbers of the columns that fit: the empty go first, `first_to_go`, then from the right."""
     shown = list(range(len(header)))
     needed = [_needed(name, [row[number] for row in rows], folds=name in folds) for number, name in enumerate(header)]
     doomed = [number for number in shown[1:] if rows and not any(row[number] for row in rows)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from liqcli.cli.notes import Printer
 from liqcli.cli.render import say
+from liqcli.cli.signals import DRAINING
 from liqcli.cli.statusline import Screen, open_screen
 from liqcli.config import Settings, notify_socket
 
@@ -48,14 +49,19 @@ class Voice:
         else:
             self._structured.note(note)
 
+    def warn(self, text: str) -> None:
+        """One line for what is wrong but does not end the run by itself."""
+        from liqcli.bot.notes import Note
+
+        self.note(Note("warn", text))
+
     def draining(self) -> None:
         """Said at the first signal."""
         self._supervisor.stopping()
-        text = "draining: finishing what is under way; once more stops now"
         if self._structured is None:
-            self._screen.put(text)
+            self._screen.put(DRAINING)
         else:
-            self._structured.say("drain", text=text)
+            self._structured.say("drain", text=DRAINING)
 
     def summary(self, engine: "Engine", document: dict[str, Any]) -> None:
         """The whole run, in the place of the pinned rows."""
@@ -95,7 +101,6 @@ def open_voice(
     to_stderr: bool,
 ) -> Voice:
     """The lines of a run, on stderr where stdout is for a document."""
-    from liqcli.bot.notes import Note
     from liqcli.ops.logs import LogFormat, Structured, log_library_warnings
 
     out = sys.stderr if to_stderr else sys.stdout
@@ -103,7 +108,7 @@ def open_voice(
     screen = stack.enter_context(open_screen(standing, out, mode=mode.upper(), pinned=pinned))
     structured = None if pinned else Structured(form, screen.put)
     voice = Voice(market, screen, supervisor, structured)
-    stack.callback(log_library_warnings(structured, lambda text: voice.note(Note("warn", text))))
+    stack.callback(log_library_warnings(structured, voice.warn))
     return voice
 
 

@@ -1,7 +1,6 @@
 """`liq worker`: a share of the work of a `liq run` elsewhere, over the same Redis, with a key of its own."""
 
 import asyncio
-import signal
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options, wallet
+from liqcli.cli.loop import run_loop
 from liqcli.cli.notes import Printer
 from liqcli.cli.render import print_json, say, usd
 from liqcli.cli.run import seconds_of
+from liqcli.cli.signals import DRAINING, Stopping, answer_signals
 from liqcli.config import Settings
 from liqcli.errors import ConfigError
 from liqcli.lock import holder_of
@@ -57,22 +58,25 @@ def worker(
         network=network, market=market, provider=provider, rpc=rpc, redis=redis, config=config, workers=workers
     )
     open_key = partial(wallet.load_key, settings, account=account, keystore=keystore, password_file=password_file)
-    code = asyncio.run(
-        _run(
-            settings,
-            open_key=open_key if live else None,
-            confirmed=yes,
-            duration_s=None if duration is None else seconds_of(duration),
-            sandbox=sandbox,
-            as_json=as_json,
-        )
+    stopping = answer_signals()
+    work = partial(
+        _run,
+        settings=settings,
+        stopping=stopping,
+        open_key=open_key if live else None,
+        confirmed=yes,
+        duration_s=None if duration is None else seconds_of(duration),
+        sandbox=sandbox,
+        as_json=as_json,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(run_loop(stopping.run(work)))
 
 
 async def _run(
-    settings: Settings,
+    stack: AsyncExitStack,
     *,
+    settings: Settings,
+    stopping: Stopping,
     open_key: "Callable[[], Key] | None",
     confirmed: bool,
     duration_s: float | None,
@@ -81,21 +85,22 @@ async def _run(
 ) -> int:
     from liqcli.cli import connect
 
-    async with AsyncExitStack() as stack:
-        target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
-        redis_url = _shared_redis(settings, target)
-        market = await connect.open_market_at(stack, settings, target)
-        printer = Printer(market, write=partial(print, file=sys.stderr if as_json else sys.stdout, flush=True))
-        found = await _open_worker(
-            stack, settings, target, market, printer, redis_url=redis_url, open_key=open_key, confirmed=confirmed
-        )
-        printer.banner("live worker" if open_key else "dry-run worker")
-        interrupted = await _until_stopped(found, duration_s=duration_s)
-        if as_json:
-            print_json(summary_of(found, live=open_key is not None))
-        else:
-            _print_summary(found)
-    return 130 if interrupted else 0
+    target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
+    redis_url = _shared_redis(settings, target)
+    market = await connect.open_market_at(stack, settings, target)
+    printer = Printer(market, write=partial(print, file=sys.stderr if as_json else sys.stdout, flush=True))
+    found = await _open_worker(
+        stack, settings, target, market, printer, redis_url=redis_url, open_key=open_key, confirmed=confirmed
+    )
+    printer.banner("live worker" if open_key else "dry-run worker")
+    if duration_s is not None:
+        asyncio.get_running_loop().call_later(duration_s, stopping.asked.set)
+    await stopping.work(found.run(stopping.asked), draining=lambda: say(DRAINING), can_drain=lambda: True)
+    if as_json:
+        print_json(summary_of(found, live=open_key is not None))
+    else:
+        _print_summary(found)
+    return stopping.code
 
 
 def _shared_redis(settings: Settings, target: "Target") -> str:
@@ -173,23 +178,6 @@ async def _open_executor(
         redis_url=redis_url,
         tell=lambda text: printer.note(Note("warn", text)),
     )
-
-
-async def _until_stopped(found: "Worker", *, duration_s: float | None) -> bool:
-    """Work until the duration ends or a signal comes; True when it was Ctrl-C."""
-    stop, signals = asyncio.Event(), list[signal.Signals]()
-
-    def on_signal(number: signal.Signals) -> None:
-        signals.append(number)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    if duration_s is not None:
-        loop.call_later(duration_s, stop.set)
-    await found.run(stop)
-    return bool(signals) and signals[0] is signal.SIGINT
 
 
 def summary_of(found: "Worker", *, live: bool) -> dict[str, Any]:

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from liqcli.lock import holder_of
+
+DRAIN_S = 10.0
+"""How long a bot may drain; stopping now must take less."""
+
 
 def children_of(pid):
     """The processes a process has started, by /proc."""
@@ -72,14 +77,52 @@ def test_a_signal_drains_and_prints_the_summary(place, number, code):
     assert not any(map(is_alive, children))
 
 
-def test_two_signals_stop_now(place):
-    """The second Ctrl-C does not wait for the drain."""
+@pytest.mark.parametrize("redis", ["up", "hung"])
+def test_two_signals_stop_now(place, redis):
+    """The second Ctrl-C does not wait for the drain, whatever hangs; the first alone is answered in a line."""
     with place.start("run", "--sandbox") as process:
         ready(process)
+        children = children_of(process.pid)
+        if redis == "hung":
+            for child in children:
+                os.kill(child, signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
+        said = [next(line for line in process.stdout if "draining" in line)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
-        assert process.returncode == 130
+        asked = time.monotonic()
+        out, err = process.communicate(timeout=30)
+        took_s = time.monotonic() - asked
+        assert process.returncode == 130, err
+    assert took_s < DRAIN_S
+    assert sum("draining" in line for line in [*said, *out.splitlines()]) == 1
+    assert not any(map(is_alive, children))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["loading", "locked", "node", "sandbox"])
+def test_a_signal_during_the_start_undoes_it(place, number, moment):
+    """However early it comes, the run ends in order: its code, no traceback, no child and no lock are left."""
+    data = place.directory / "data"
+    moments = {
+        "loading": place.directory,
+        "locked": data / "run.json",
+        "node": data / "sandbox",
+        "sandbox": data / "sandbox.json",
+    }
+    with place.start("run", "--sandbox") as process:
+        until = time.monotonic() + 60
+        while not moments[moment].exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        if moment == "loading":
+            time.sleep(0.4)  # the interpreter itself takes a while; Python's own answer to a signal holds until then
+        children = children_of(process.pid)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    allowed = {signal.SIGTERM: {0, -signal.SIGTERM}, signal.SIGINT: {130, -signal.SIGINT}}[number]
+    assert process.returncode in (allowed if moment == "loading" else {130 if number == signal.SIGINT else 0}), err
+    assert "Traceback" not in err or moment == "loading"
+    assert not any(map(is_alive, children))
+    assert holder_of(data, "run") is holder_of(data, "sandbox") is None
 
 
 def test_a_run_killed_with_9_leaves_nothing_in_the_way(place):
