@@ -24,6 +24,7 @@ class Stream(Protocol):
 class Block:
     """Whole lines in `buffer[start:end]`, each ending in a line feed; the byte before `start` is one too.
 
+    Who reads a block that is not `is_final` may lower `end` to the start of a line: the rest comes with the next block.
     `dropped` counts lines before these that were longer than a block; the buffer is reused for the next block.
     """
 
@@ -32,6 +33,7 @@ class Block:
     end: int
     dropped: int
     unfinished: bool
+    is_final: bool = False
 
 
 def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Iterator[Block]:
@@ -47,9 +49,13 @@ def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Ite
         if dropping and end:
             start = buffer.find(b"\n", margin, end) + 1
             dropped, dropping = dropped + 1, False
+        is_full = not end and filled == margin + BLOCK
+        if is_full:
+            end = buffer.rfind(b"\n", margin, filled) + 1
         if end > start:
-            yield Block(buffer, start, end, dropped, unfinished=False)
-            dropped = 0
+            block = Block(buffer, start, end, dropped, unfinished=False, is_final=is_full)
+            yield block
+            end, dropped = block.end, 0
         if end:
             buffer[margin : margin + filled - end] = buffer[end:filled]
             filled = margin + filled - end
@@ -61,6 +67,8 @@ def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Ite
 def _last_block(buffer: bytearray, margin: int, filled: int, dropped: int, *, dropping: bool) -> Block:
     """What stands after the last line feed is a line too, if it is anything."""
     if dropping or filled == margin:
-        return Block(buffer, margin, margin, dropped + dropping, unfinished=dropping)
+        return Block(buffer, margin, margin, dropped + dropping, unfinished=dropping, is_final=True)
+    if buffer[filled - 1] == LINE_FEED:
+        return Block(buffer, margin, filled, dropped, unfinished=False, is_final=True)
     buffer[filled] = LINE_FEED
-    return Block(buffer, margin, filled + 1, dropped, unfinished=True)
+    return Block(buffer, margin, filled + 1, dropped, unfinished=True, is_final=True)

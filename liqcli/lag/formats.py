@@ -4,12 +4,15 @@ import re
 from dataclasses import dataclass, replace
 
 from liqcli.lag.clock import ISO, UPTIME, iso_us, uptime_us
-from liqcli.lag.message import OTHER, Finding, read_message
+from liqcli.lag.message import OTHER, QUOTED, Finding, mentions_lag, read_message
 from liqcli.lag.model import NO_TIME, Clock, Receiver
 
 NOBODY = Receiver(None, None)
 
 TEXT_FIELD = re.compile(r"([A-Za-z_][\w.]*)(?:=|: )(\"(?:[^\"\\]|\\.)*\")")
+
+BEHIND = re.compile(r" {4}(?:at|in) \S")
+"""A line that tells more of the event before it."""
 
 _LEVEL = re.compile(r"(?:TRACE|DEBUG|INFO|WARN|ERROR)\b\]? *")
 _THREAD = re.compile(r"(?:[\w-]+ )?ThreadId\([0-9]+\) ", re.ASCII)
@@ -21,7 +24,10 @@ _INNER_HEADER = re.compile(ISO.pattern + r"\s+(?:TRACE|DEBUG|INFO|WARN|ERROR) ",
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one line turned out to be; `clock` is NONE and `at_us` NO_TIME where it carries no time."""
+    """What one line turned out to be; `clock` is NONE and `at_us` NO_TIME where it carries no time.
+
+    In the pretty form an event's line `has_context` on the lines that follow; the text of those is `behind`.
+    """
 
     finding: Finding
     at_us: int = NO_TIME
@@ -33,10 +39,14 @@ class Line:
     zone_assumed: bool = False
     year_assumed: bool = False
     has_level: bool = False
+    has_context: bool = False
+    behind: str = ""
 
 
 def read_event(text: str) -> Line:
     """Read a line of tracing's full, compact or pretty form, without wrapper and without colours."""
+    if BEHIND.match(text):
+        return Line(QUOTED if mentions_lag(text) else OTHER, format="pretty", behind=text)
     start = _header_start(text)
     at_us, clock, zone_assumed, position = _stamp(text, start)
     level = _LEVEL.match(text, position)
@@ -54,6 +64,7 @@ def read_event(text: str) -> Line:
         format=_format(text, clock, spans, message),
         zone_assumed=zone_assumed,
         has_level=level is not None,
+        has_context=level is not None and text.startswith("  "),
     )
 
 

@@ -17,6 +17,7 @@ from liqcli.lag.blocks import BLOCK
 from liqcli.lag.incidents import INCIDENT_GAP_US, statistics_of
 from liqcli.lag.model import DEFAULT_CAPACITY, InputSummary, Int64s, Statistics
 from liqcli.lag.parse import LagReading, parse_lag
+from liqcli.lag.pretty import is_behind
 from liqcli.lag.scan import receiver_code
 from liqcli.lag.sources import Source, opened
 from liqcli.lag.tally import Tally
@@ -68,15 +69,18 @@ def _edges(sources: list[Source], processes: int | None) -> list[int]:
     with opened(source) as file:
         if not file.is_plain:
             return []
-        inner = {_line_start(file.stream, source.size * part // parts) for part in range(1, parts)}
+        inner = {_event_start(file.stream, source.size * part // parts) for part in range(1, parts)}
     return sorted({0, source.size} | {edge for edge in inner if 0 < edge < source.size})
 
 
-def _line_start(stream: Any, offset: int) -> int:
-    """Where the first whole line behind an offset begins; 0 where the line there is too long to look for its end."""
+def _event_start(stream: Any, offset: int) -> int:
+    """Where the first whole event behind an offset begins; 0 where the line there is too long to look for its end."""
     stream.seek(offset)
     is_whole = stream.readline(BLOCK).endswith(b"\n")
-    return int(stream.tell()) if is_whole else 0
+    begin = int(stream.tell())
+    while is_whole and is_behind(stream.readline(BLOCK)):
+        begin = int(stream.tell())
+    return begin if is_whole else 0
 
 
 def _measure_parts(reading: LagReading, tally: Tally, edges: list[int]) -> None:

@@ -66,12 +66,12 @@ class LagReading:
         """The batches of some blocks of one file."""
         tail, before = b"", NO_TIME
         for block in blocks:
+            batch = scanner.scan(block)
             if block.end > block.start:
                 if not tail:
                     self.account.open(bytes(block.buffer[block.start : block.start + _TAIL]), scanner.newest)
                 tail = bytes(block.buffer[max(block.start, block.end - _TAIL) : block.end])
                 self.account.size += block.end - block.start
-            batch = scanner.scan(block)
             before = self._count_steps(batch.lag.at_us, before)
             if len(batch.lag) or len(batch.closed):
                 yield self._within(batch)

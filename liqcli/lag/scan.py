@@ -13,7 +13,8 @@ from liqcli.lag.blocks import LINE_FEED, Block
 from liqcli.lag.chunks import EMPTY, Batch, counts_of
 from liqcli.lag.formats import Line
 from liqcli.lag.message import Finding, Kind
-from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped
+from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped, UInt8s
+from liqcli.lag.pretty import Context, ContextReader, last_whole_event, within
 from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
 from liqcli.lag.survey import Sought, survey
 from liqcli.lag.wrappers import BINARY, read_line
@@ -73,6 +74,17 @@ class _Found:
     at_us: Int64s
     lost: Int64s
     line: Line
+    contexts: tuple[Context, ...] = ()
+
+    @property
+    def receivers(self) -> list[Receiver]:
+        """One for all rows, or one for each."""
+        return [within(self.line.receiver, context) for context in self.contexts] or [self.line.receiver]
+
+    @property
+    def stop(self) -> Int64s:
+        """A place in the last line of each event."""
+        return np.array([context.stop for context in self.contexts], np.int64) if self.contexts else self.place
 
 
 class Scanner:
@@ -87,6 +99,7 @@ class Scanner:
         self._shapes: dict[bytes, list[Shape]] = {LAG_NEEDLE: [], CLOSED_NEEDLE: []}
         self._lessons = 0
         self._hits_before = {LAG_NEEDLE: 0, CLOSED_NEEDLE: 0}
+        self._contexts = ContextReader(self._read)
         self._last_line: int | None = None
         self._lines_taken = 0
 
@@ -101,6 +114,8 @@ class Scanner:
         if block.dropped:
             self._skip(TOO_LONG, b"", self._line_number(0), block.dropped)
             self.counts.lines += block.dropped
+        if not block.is_final:
+            block.end = last_whole_event(block, self._read)
         if block.end == block.start:
             return Batch(EMPTY, EMPTY)
         sought = {needle: self._sought(block, needle) for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
@@ -143,7 +158,8 @@ class Scanner:
             if line.finding.kind is Kind.SKIPPED:
                 self._skip(line.finding.reason, raw, self._line_number(self._lines_before(block, start)))
             elif line.finding.kind is not Kind.OTHER:
-                yield self._tallied(line, np.array([hit]), np.array([line.at_us]), counts_of([line.finding.lost]))
+                hits, times, counts = np.array([hit]), np.array([line.at_us]), counts_of([line.finding.lost])
+                yield self._tallied(block, line, hits, times, counts)
                 if (shape := self._lesson(raw, line)) is not None:
                     left = yield from self._matched(shape, block, left)
 
@@ -167,10 +183,10 @@ class Scanner:
         matched = match(shape, block.buffer, hits, whole=whole)
         if len(matched.lost) == 0:
             return hits
-        yield self._tallied(shape.line, hits[matched.good], matched.at_us, matched.lost)
+        yield self._tallied(block, shape.line, hits[matched.good], matched.at_us, matched.lost)
         return hits[~matched.good]
 
-    def _tallied(self, line: Line, place: Int64s, at_us: Int64s, lost: Int64s) -> _Found:
+    def _tallied(self, block: Block, line: Line, place: Int64s, at_us: Int64s, lost: Int64s) -> _Found:
         counts, rows = self.counts, len(place)
         counts.formats[line.format] += rows
         counts.clocks[line.clock] += rows
@@ -179,7 +195,10 @@ class Scanner:
         counts.year_assumed += line.year_assumed * rows
         if line.wrapper is not None:
             counts.wrappers[line.wrapper] += rows
-        return _Found(place, at_us, lost, line)
+        if not line.has_context:
+            return _Found(place, at_us, lost, line)
+        contexts = tuple(self._contexts.context(block, hit) for hit in place.tolist())
+        return _Found(place, at_us, lost, line, contexts)
 
     def _read(self, raw: bytes) -> Line:
         line = read_line(raw, newest=self.newest)
@@ -207,23 +226,27 @@ class Scanner:
         at_us = np.concatenate([part.at_us for part in found])
         lost = np.concatenate([part.lost for part in found])
         channel = np.repeat(np.array([CHANNELS.index(part.line.finding.channel) for part in found], np.uint8), rows)
-        receiver = np.repeat(
-            np.array([receiver_code(self._roster, part.line.receiver) for part in found], np.uint8), rows
-        )
+        receiver = np.concatenate([self._codes(part) for part in found])
+        stop = np.concatenate([part.stop for part in found])
         breaks = np.zeros(len(place), np.bool_)
         if len(found) > 1:
             order = np.argsort(place, kind="stable")
             place, at_us, lost = place[order], at_us[order], lost[order]
-            channel, receiver = channel[order], receiver[order]
+            channel, receiver, stop = channel[order], receiver[order], stop[order]
         if kind is Kind.LAG and (at_us == NO_TIME).any():
-            breaks = self._breaks(place, block)
+            breaks = self._breaks(place, stop, block)
         return LagChunk(at_us, lost, channel, receiver, breaks)
 
-    def _breaks(self, place: Int64s, block: Block) -> NDArray[np.bool_]:
-        line = _line_feeds(block).searchsorted(place) + self._lines_taken + self.counts.lines
-        before = self._last_line if self._last_line is not None else line[0] - 1
-        self._last_line = int(line[-1])
-        breaks: NDArray[np.bool_] = np.diff(line, prepend=before) > 1
+    def _codes(self, found: _Found) -> UInt8s:
+        codes = np.array([receiver_code(self._roster, receiver) for receiver in found.receivers], np.uint8)
+        return codes if found.contexts else np.repeat(codes, len(found.place))
+
+    def _breaks(self, place: Int64s, stop: Int64s, block: Block) -> NDArray[np.bool_]:
+        feeds, lines_before = _line_feeds(block), self._lines_taken + self.counts.lines
+        first, last = (feeds.searchsorted(places) + lines_before for places in (place, stop))
+        before = first[0] - 1 if self._last_line is None else self._last_line
+        self._last_line = int(last[-1])
+        breaks: NDArray[np.bool_] = first - np.concatenate([[before], last[:-1]]) > 1
         return breaks
 
     def _binary_lines(self, block: Block) -> set[int]:

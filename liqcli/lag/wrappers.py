@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from liqcli.lag.clock import ISO, SYSLOG, UNIX, UPTIME, iso_us, syslog_us, unix_us
-from liqcli.lag.formats import NOBODY, Line, in_wrapper, read_event, span_label
+from liqcli.lag.formats import BEHIND, NOBODY, Line, in_wrapper, read_event, span_label
 from liqcli.lag.message import Finding, Kind, mentions_lag, read_fields
 from liqcli.lag.model import NO_TIME, Clock, Receiver
 
@@ -85,7 +85,7 @@ def _stamped(text: str, newest: date) -> Iterator[Peeled]:
         rest = text[stamp.end() :]
         if host := _HOST.match(rest):
             yield "journald", iso_us(stamp), rest[host.end() :], False
-        elif rest.startswith(" ") and _begins_a_line(rest.lstrip()):
+        elif rest.startswith(" ") and (_begins_a_line(rest.lstrip()) or BEHIND.match(rest[1:])):
             yield "docker", iso_us(stamp), rest[1:], False
 
 

@@ -78,7 +78,7 @@ def test_real_tracing_output_is_read_whole(name):
     assert statistics.inputs.skipped_lines == 0
 
 
-@pytest.mark.parametrize("name", [name for name in TRACING if "pretty" not in name])
+@pytest.mark.parametrize("name", TRACING)
 def test_spans_tell_receivers_apart(name):
     """A strategy that logs inside a span is its own receiver, by its text fields and not by its numbers."""
     receivers = {total.receiver for total in measure_lag([SAMPLES / name]).by_receiver}
