@@ -232,8 +232,10 @@ def _is_plain(fields: scan.Fields, raw: scan.Bytes, last: int) -> bool:
 
 
 def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> scan.Longs:
-    if np.any(octets.view(np.uint8)[fields.topics_at - 1] != ord("x")):
-        raise _NotUnderstood
+    raw = octets.view(np.uint8)
+    for at in (fields.topics_at, fields.address_at, fields.data_at):
+        if np.any((raw[at - 2] != ord("0")) | (raw[at - 1] != ord("x"))):
+            raise _NotUnderstood
     topic = np.empty(len(fields.topics_at), np.int64)
     scan.recognise(octets, fields.topics_at, _KNOWN_TEXTS, topic)
     return topic

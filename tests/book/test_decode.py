@@ -89,6 +89,23 @@ def test_any_order_of_keys_and_any_spacing(order, indent, seed):
         assert len(Decoder()._scan(answer).topic) == 53
 
 
+@pytest.mark.parametrize("field", [b'"topics":["', b'"address":"', b'"data":"'])
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_no_hex_string_is_left_to_the_reference(field, place):
+    """Where 0x is not 0x the fast decoder makes of the log what the reference makes of it."""
+    dice = random.Random(0)
+    answer = bytearray(answer_of([log_of(topic, dice) for topic in sorted(_FORMS)[:4]]))
+    answer[answer.index(field) + len(field) + place] = ord("1")
+    damaged = bytes(answer)
+    try:
+        expected = decode_logs(json.loads(damaged)["result"])
+    except (ValueError, Unreachable):
+        with pytest.raises((ValueError, Unreachable)):
+            Decoder().decode(damaged)
+    else:
+        assert Decoder().decode(damaged) == expected
+
+
 @given(st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_answer_never_becomes_another_event(data):
