@@ -4,11 +4,13 @@ A part that cannot start fails the test; nothing is skipped.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from liqcli.sandbox.scenario import Scenario
 from liqcli.sandbox.valkey import Valkey, start_valkey
 from liqcli.sandbox.world import World, open_world
 from liqcli.store.connection import open_redis
@@ -29,9 +31,13 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def chain(world: World) -> AsyncIterator[World]:
-    """The world, whose chain is put back after the test as it was before."""
+    """The world with a play of its own, whose chain is put back after the test as it was before.
+
+    Another test's play would go on with the prices and people of a chain that is no more.
+    """
     snapshot = await world.rpc.call("evm_snapshot")
-    yield world
+    play = Scenario(world.rpc, world.deployment, world.plans, exchange=world.exchange, seed=1, pause_s=1.0)
+    yield replace(world, scenario=play)
     await world.rpc.call("evm_revert", snapshot)
 
 
