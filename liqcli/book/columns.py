@@ -4,7 +4,7 @@ Floats find who may be liquidatable, never who is: a health factor here is not a
 confirm band is wide, so `candidates` misses nobody, and `moment.liquidatable` decides with integers.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ class Columns:
         self._row_of: dict[Address, int] = {}
         self.borrowers: list[Address | None] = []
         self._free: list[int] = []
-        self._kind_of: dict[Kind, int] = {}
+        self._kind_of: dict[tuple[int, int, bool], int] = {}
+        self._known_kinds: list[Kind] = []
         self._kinds: Kinds = np.zeros((_FIRST_ROWS, WIDTH), np.uint8)
         self._amounts: Floats = np.zeros((_FIRST_ROWS, WIDTH))
         self._health: Floats = np.full(_FIRST_ROWS, np.nan)
@@ -68,22 +69,34 @@ class Columns:
         """The health factors by row as of the last `revalue`; nan is unknown, or a row that is free."""
         return self._health[: len(self.borrowers)]
 
-    def put(self, position: Position) -> None:
-        """Take in a position, new or changed; its health factor is unknown until the next `revalue`."""
-        kinds, amounts = self._entries(position)
-        if not any(position.scaled_debt.values()):
-            self.drop(position.borrower)
-            return
-        row = self._row_of.get(position.borrower)
-        if row is None:
-            row = self._new_row(position.borrower)
-        self._write(row, kinds, amounts)
+    def put(self, *positions: Position) -> None:
+        """Take in positions of different borrowers, new or changed; unknown health until the next `revalue`."""
+        rows: list[int] = []
+        kinds: list[int] = []
+        amounts: list[float] = []
+        for position in positions:
+            if not any(position.scaled_debt.values()):
+                self.drop(position.borrower)
+                continue
+            row = self._row_of.get(position.borrower)
+            if row is None:
+                row = self._new_row(position.borrower)
+            own_kinds, own_amounts = self._entries(position)
+            if len(own_kinds) > WIDTH or row in self._wide:
+                self._spread(row, own_kinds, own_amounts)
+                own_kinds, own_amounts = (own_kinds, own_amounts) if len(own_kinds) <= WIDTH else ([], [])
+            padding = WIDTH - len(own_kinds)
+            rows.append(row)
+            kinds += own_kinds + [0] * padding
+            amounts += own_amounts + [0.0] * padding
+        self._write(rows, kinds, amounts)
 
     def drop(self, borrower: Address) -> None:
         """Forget a borrower, known or not."""
         row = self._row_of.pop(borrower, None)
         if row is not None:
-            self._write(row, [], [])
+            self._spread(row, [], [])
+            self._write([row], [0] * WIDTH, [0.0] * WIDTH)
             self.borrowers[row] = None
             self._free.append(row)
 
@@ -106,7 +119,7 @@ class Columns:
 
     def weigh(self, moment: Moment, *, reserve_ids: Collection[int] | None = None) -> Table:
         """The weights of all kinds, or those of the last time with what these reserves changed."""
-        kinds = [None, *self._kind_of]
+        kinds = [None, *self._known_kinds]
         if reserve_ids is None or len(self._weights) != len(kinds):
             self._weights = np.array([weights_of(moment, kind) for kind in kinds])
         else:
@@ -137,18 +150,25 @@ class Columns:
 
     def _entries(self, position: Position) -> tuple[list[int], list[float]]:
         """What counts in a position: flagged collaterals and debts, as kinds and scaled amounts."""
-        held = [(False, number, position.scaled_collateral.get(number, 0)) for number in position.collateral_ids]
-        owed = [(True, number, scaled) for number, scaled in position.scaled_debt.items()]
-        found = [(Kind(number, position.emode, is_debt), scaled) for is_debt, number, scaled in held + owed if scaled]
-        return [self._kind(kind) for kind, _ in found], [float(scaled) for _, scaled in found]
+        kinds: list[int] = []
+        amounts: list[float] = []
+        kind_of, emode, held = self._kind_of, position.emode, position.scaled_collateral
+        for number in position.collateral_ids:
+            if scaled := held.get(number):
+                kinds.append(kind_of.get((number, emode, False)) or self._new_kind(Kind(number, emode, False)))
+                amounts.append(float(scaled))
+        for number, scaled in position.scaled_debt.items():
+            if scaled:
+                kinds.append(kind_of.get((number, emode, True)) or self._new_kind(Kind(number, emode, True)))
+                amounts.append(float(scaled))
+        return kinds, amounts
 
-    def _kind(self, kind: Kind) -> int:
-        """The number of a kind; 0 is nobody's."""
-        number = self._kind_of.get(kind)
-        if number is None:
-            number = self._kind_of[kind] = len(self._kind_of) + 1
-            if number == _MOST_UINT8:
-                self._kinds = self._kinds.astype(np.uint16)
+    def _new_kind(self, kind: Kind) -> int:
+        """A number for a kind not met before; 0 is nobody's."""
+        self._known_kinds.append(kind)
+        number = self._kind_of[kind] = len(self._known_kinds)
+        if number == _MOST_UINT8:
+            self._kinds = self._kinds.astype(np.uint16)
         return number
 
     def _new_row(self, borrower: Address) -> int:
@@ -168,25 +188,26 @@ class Columns:
         self._amounts = _longer(self._amounts, rows)
         self._health = _longer(self._health, rows)
 
-    def _write(self, row: int, kinds: list[int], amounts: list[float]) -> None:
-        """A row that takes all entries, or none when they go to the spill."""
-        fits = len(kinds) <= WIDTH
-        self._kinds[row], self._amounts[row] = 0, 0.0
-        if fits:
-            self._kinds[row, : len(kinds)], self._amounts[row, : len(kinds)] = kinds, amounts
-        if not fits or row in self._wide:
-            self._wide.pop(row, None)
-            self._wide |= {} if fits else {row: (kinds, amounts)}
-            self._spill = None
-        self._health[row] = np.nan
-        self._note(row)
+    def _write(self, rows: list[int], kinds: list[int], amounts: list[float]) -> None:
+        """Replace these rows: `WIDTH` kinds and amounts each, one row's behind the other's."""
+        self._kinds[rows] = np.array(kinds, self._kinds.dtype).reshape(-1, WIDTH)
+        self._amounts[rows] = np.array(amounts).reshape(-1, WIDTH)
+        self._health[rows] = np.nan
+        self._note(rows)
 
-    def _note(self, row: int) -> None:
+    def _spread(self, row: int, kinds: list[int], amounts: list[float]) -> None:
+        """Keep in the spill what a row has no room for, and nothing of it else."""
+        if self._wide.pop(row, None) is not None or len(kinds) > WIDTH:
+            self._spill = None
+        if len(kinds) > WIDTH:
+            self._wide[row] = (kinds, amounts)
+
+    def _note(self, rows: list[int]) -> None:
         """Tell the follower; and keep the lists of holders only while few rows have changed since they were made."""
         if self._written is not None:
-            self._written.add(row)
+            self._written.update(rows)
         if self._holders is not None:
-            self._fresh.add(row)
+            self._fresh.update(rows)
             if len(self._fresh) > _FIRST_ROWS + len(self.borrowers) // 8:
                 self._holders = None
                 self._fresh.clear()
@@ -208,9 +229,9 @@ class Columns:
 
     def _list_holders(self) -> None:
         kinds = self._kinds[: len(self.borrowers)]
-        names = sorted({kind.reserve_id for kind in self._kind_of})
+        names = sorted({kind.reserve_id for kind in self._known_kinds})
         places = {number: place for place, number in enumerate(names, start=1)}
-        reserve_of = np.array([0, *(places[kind.reserve_id] for kind in self._kind_of)], np.uint32)
+        reserve_of = np.array([0, *(places[kind.reserve_id] for kind in self._known_kinds)], np.uint32)
         counts = np.zeros(len(names) + 1, np.uint32)
         count_holders(kinds, reserve_of, counts)
         counts[0] = 0

@@ -19,6 +19,10 @@ OVERLAP_BLOCKS = 4
 """Each page near the head reads so many blocks again: a log that a node left out once is found the next time."""
 
 
+_HERALDS = (Upgraded, ReserveListed)
+"""Events after which the market itself may have to be read again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A page that the book took in.
@@ -67,6 +71,12 @@ class Follower:
             if self.book.cursor == before and step.undone_to is None:
                 return
 
+    def warm(self) -> None:
+        """Load the scanner's machine code ahead of the first long list of logs; may run beside everything else."""
+        from liqcli.book.decode import Decoder
+
+        Decoder().decode(b'{"result":[]}')
+
     async def catch_up(self, to: int) -> None:
         """`follow`, for who only wants the book."""
         async for _ in self.follow(to):
@@ -99,7 +109,8 @@ class Follower:
 
     async def _take(self, window: Window) -> Step:
         page = await self._page(window)
-        if not any(self._needs_reload(event) for event in page.events):
+        heralds = [event for event in page.events if isinstance(event, _HERALDS)]
+        if not any(map(self._needs_reload, heralds)):
             return Step(page, self.book.apply(page))
         await self.market.reload()
         self.book.learn(self.market.reserves, self.market.version)
@@ -123,12 +134,12 @@ class Follower:
         events = decode_logs((log for log in window.logs if not log.get("removed")), times=times)
         return Page(window.first, window.last, window.head, events, hashes)
 
-    def _needs_reload(self, event: object) -> bool:
+    def _needs_reload(self, event: Upgraded | ReserveListed) -> bool:
         ledger = self.book.ledger
         if isinstance(event, Upgraded):
             is_ours = event.contract == ledger.pool or event.contract in ledger.tokens
             return is_ours and event.block > max(ledger.probed_at, self.book.cursor)
-        if not isinstance(event, ReserveListed) or event.a_token is None:
+        if event.a_token is None:
             return False
         known = ledger.listable.get(event.asset)
         return known is None or known.a_token != event.a_token

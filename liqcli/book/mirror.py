@@ -17,6 +17,8 @@ from liqcli.book.shock import Triggers
 from liqcli.model import Address, Reading
 
 _HEALED_AT_ONCE = 200
+_FLOAT_ROOM = 1e-6
+"""A column's health factor is at most the exact one; this is a thousand times what float division may add to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,11 @@ class Mirror:
         self._put(unknown)
         return taken
 
+    def is_surely_above(self, borrower: Address, health: float) -> bool:
+        """Whether the columns alone vouch for somebody as of the last look; false for whom they do not know."""
+        known = self.columns.health_of(borrower)
+        return known is not None and known > health * (1.0 + _FLOAT_ROOM)
+
     def candidates(self) -> list[Address]:
         """Everybody who may be below one by the last prices, and everybody unknown."""
         found = self._triggers.candidates(self._moment())
@@ -131,10 +138,13 @@ class Mirror:
         return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
 
     def _put(self, borrowers: Iterable[Address]) -> None:
+        """Into the columns, valued as of the last look; who is unknown has no place there."""
+        known = []
         for borrower in borrowers:
             try:
-                position = self.book.position(borrower)
+                known.append(self.book.glance(borrower))
             except Unknown:
                 self.columns.drop(borrower)
-            else:
-                self.columns.put(position)
+        if known:
+            self.columns.put(*known)
+            self.revalue()

@@ -179,21 +179,24 @@ class Book:
         collateral, debt = dict(account.collateral), dict(account.debt)
         return Position(borrower, collateral, debt, account.used, account.emode)
 
+    def glance(self, borrower: Address) -> Position:
+        """The same with the book's own mappings: to be read at once, not kept."""
+        account = self._exact_account(borrower)
+        return Position(borrower, account.collateral, account.debt, account.used, account.emode)
+
     def exact(self, borrower: Address, now: int) -> AccountData:
         """What `getUserAccountData` answers in a block of timestamp `now`, to the wei; Unknown when it cannot be told.
 
         Holds as long as no later log touches the borrower or its reserves, and prices are those of that block.
         """
-        account = self._exact_account(borrower)
-        # The mappings are shared, not copied: the mathematics reads them at once and keeps nothing.
-        position = Position(borrower, account.collateral, account.debt, account.used, account.emode)
-        reserves, emodes = self._parts(account)
+        position = self.glance(borrower)
+        reserves, emodes = self._parts(position)
         return account_data(self.version, reserves, emodes, position, now)
 
     def why_unknown(self, borrower: Address) -> str | None:
         """Why `exact` would refuse, or None."""
         try:
-            self._parts(self._exact_account(borrower))
+            self._parts(self.glance(borrower))
         except Unknown as err:
             return err.message
         return None
@@ -299,9 +302,9 @@ class Book:
             raise Unknown(f"{borrower} was read at block {account.as_of:,}, the book is at {self.cursor:,}")
         return account
 
-    def _parts(self, account: Account) -> tuple[dict[int, Reserve], dict[int, EMode]]:
-        reserves = {number: self._used(number) for number in account.used | account.debt.keys()}
-        return reserves, {account.emode: self._entered(account.emode)} if account.emode else {}
+    def _parts(self, position: Position) -> tuple[dict[int, Reserve], dict[int, EMode]]:
+        reserves = {number: self._used(number) for number in position.collateral_ids | position.scaled_debt.keys()}
+        return reserves, {position.emode: self._entered(position.emode)} if position.emode else {}
 
     def _used(self, number: int) -> Reserve:
         view = self._view(number)
