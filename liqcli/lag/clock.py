@@ -13,7 +13,7 @@ DAY = 86_400 * SECOND
 EPOCH = date(1970, 1, 1).toordinal()
 
 ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?(Z|UTC|[+-]\d\d:?\d\d))?(?![\d:])",
+    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?(Z|UTC|[+-]\d\d(?::?\d\d)?))?(?![\d:])",
     re.ASCII,
 )
 UPTIME = re.compile(r"(\d{1,9})\.(\d{9})s(?![\w.])", re.ASCII)
@@ -22,6 +22,8 @@ SYSLOG = re.compile(
     re.ASCII,
 )
 UNIX = re.compile(r"(\d{9,10})\.(\d{6})(?![\d.])", re.ASCII)
+EPOCH_TIME = re.compile(r"(?:(\d{9,10})(?:[.,](\d{1,9}))?|(\d{13})(?:\.(\d{1,6}))?|(\d{16})|(\d{19}))(?!\d)", re.ASCII)
+"""Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits."""
 MONTHS = {
     name: number + 1
     for number, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"))
@@ -60,7 +62,7 @@ def zone_us(zone: str | None) -> int:
     """How far a zone is ahead of UTC."""
     if zone is None or zone in {"Z", "UTC"}:
         return 0
-    minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+    minutes = int(zone[1:3]) * 60 + int(zone[3:].removeprefix(":") or 0)
     return (-minutes if zone[:1] == "-" else minutes) * 60 * SECOND
 
 
@@ -72,6 +74,16 @@ def uptime_us(stamp: re.Match[str]) -> int:
 def unix_us(stamp: re.Match[str]) -> int:
     """Seconds since 1970 with six digits, as `journalctl -o short-unix` writes."""
     return int(stamp[1]) * SECOND + int(stamp[2])
+
+
+def epoch_time_us(stamp: re.Match[str]) -> int:
+    """The microsecond of a count since 1970."""
+    seconds, fraction, millis, thousandths, micros, nanos = stamp.groups()
+    if seconds:
+        return int(seconds) * SECOND + fraction_us(fraction)
+    if millis:
+        return int(millis) * 1_000 + round(float(f"0.{thousandths or 0}") * 1_000)
+    return int(micros) if micros else int(nanos) // 1_000
 
 
 def syslog_us(stamp: re.Match[str], newest: date) -> int:

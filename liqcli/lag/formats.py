@@ -15,11 +15,15 @@ BEHIND = re.compile(r" {4}(?:at|in) \S")
 """A line that tells more of the event before it."""
 
 _LEVEL = re.compile(r"(?:TRACE|DEBUG|INFO|WARN|ERROR)\b\]? *")
-_THREAD = re.compile(r"(?:[\w-]+ )?ThreadId\([0-9]+\) ", re.ASCII)
+_THREAD = re.compile(
+    r"(?:(?:[\w-]+ )?ThreadId\([0-9]+\)|main|tokio-runtime-worker|[\w-]+(?= [A-Za-z_]\w*::\w)) +(?=[A-Za-z_])", re.ASCII
+)
 _NAME = re.compile(r"[A-Za-z_][\w.-]*(?:::[\w.<>-]+)*", re.ASCII)
 _FIELDS = re.compile(r"\{(?:\"(?:[^\"\\]|\\.)*\"|[^}\"])*\}")
-_PLACE = re.compile(r"\S+\.rs:(?:[0-9]+:)? ?")
+_PLACE = re.compile(r"(?:\S+\.rs:(?:[0-9]+:)?|[0-9]+:) ?")
 _INNER_HEADER = re.compile(ISO.pattern + r"\s+(?:TRACE|DEBUG|INFO|WARN|ERROR) ", re.ASCII)
+_INNER_LEVEL = re.compile(r"(?<![^ \[])(?:TRACE|DEBUG|INFO|WARN|ERROR)(?:\]|(?= )) *")
+"""Behind a time or a prefix of unknown form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def _header_start(text: str) -> int:
     start = len(text) - len(text.lstrip(" ["))
     if ISO.match(text, start) or UPTIME.match(text, start) or _LEVEL.match(text, start):
         return start
-    inner = _INNER_HEADER.search(text, 0, 512)
+    inner = _INNER_HEADER.search(text, 0, 512) or _INNER_LEVEL.search(text, 0, 200)
     return inner.start() if inner else start
 
 
@@ -109,8 +113,8 @@ def _names(text: str, position: int) -> tuple[list[tuple[str, list[tuple[str, st
     while target is None and (name := _NAME.match(text, position)):
         fields = _FIELDS.match(text, name.end())
         end = fields.end() if fields else name.end()
-        if text.startswith("] ", end) and fields is None:
-            return spans, name[0], end + 2
+        if text.startswith(("] ", " - "), end) and fields is None and ("::" in name[0] or text[end] == "]"):
+            return spans, name[0], end + (2 if text[end] == "]" else 3)
         if text[end : end + 1] != ":":
             break
         closes = text[end + 1 : end + 2] in {" ", ""}
@@ -144,7 +148,7 @@ def _format(text: str, clock: Clock, spans: list[tuple[str, list[tuple[str, str]
     return "compact" if is_compact else "full"
 
 
-def in_wrapper(inner: Line, wrapper: str, at_us: int, *, year_assumed: bool = False) -> Line:
+def in_wrapper(inner: Line, wrapper: str | None, at_us: int, *, year_assumed: bool = False) -> Line:
     """The line with its wrapper named; a wall time inside is the finer one and wins over the wrapper's."""
     inner = replace(inner, wrapper=wrapper if inner.wrapper is None else inner.wrapper)
     if inner.clock is Clock.WALL or at_us == NO_TIME:

@@ -25,6 +25,7 @@ _NAMED = re.compile(r"\b(event|action)(?:s|_|\b)")
 _HEARD = re.compile(r"receiv|recv|broadcast|subscri", re.IGNORECASE)
 _KEY = re.compile(r"(?:^|[\s,{(])(\w[\w.]*)(?:=|: )\"?$")
 _AFTER = re.compile(r"\"?[)\]}]*(?: (?:events?|messages?|items?)\b)?[.!]?\s*(?:$|,? +[\w.]+(?:=|: )|\{)")
+_TAG = re.compile(r"(?:\[[^\]\"`]*\] ?)?")
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}")
 _ERROR_KEYS = ("error", "err", "e", "cause", "source", "reason", "message", "msg", "exception")
 _COUNT_KEYS = ("skipped", "missed", "dropped", "lagged")
@@ -75,7 +76,10 @@ def read_fields(fields: dict[str, Any]) -> Finding:
         return finding
     for key in _ERROR_KEYS:
         value = fields.get(key)
-        if isinstance(value, str) and (inner := read_message(f"{message}: {value}")).kind in {Kind.LAG, Kind.CLOSED}:
+        if not isinstance(value, str):
+            continue
+        inner = read_message(f"{message}: {value}" if message else value)
+        if inner.kind in {Kind.LAG, Kind.CLOSED}:
             return inner
     if message.endswith("lagged"):
         for key in _COUNT_KEYS:
@@ -125,7 +129,7 @@ def _speaks(before: str) -> bool:
         return False
     body = before.removesuffix('"') if key else before
     receiving = _RECEIVING.search(body)
-    told = receiving is not None and receiving.start() > 0
+    told = receiving is not None and not _TAG.fullmatch(body, 0, receiving.start())
     return body.count('"') % 2 == 0 and body.count("`") % 2 == 0 and not told and not _STAMP.search(body)
 
 

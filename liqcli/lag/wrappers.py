@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, TypeAlias
 
-from liqcli.lag.clock import ISO, SYSLOG, UNIX, UPTIME, iso_us, syslog_us, unix_us
+from liqcli.lag.clock import EPOCH_TIME, ISO, SYSLOG, UNIX, UPTIME, epoch_time_us, iso_us, syslog_us, unix_us
 from liqcli.lag.formats import BEHIND, NOBODY, Line, in_wrapper, read_event, span_label
 from liqcli.lag.message import Finding, Kind, mentions_lag, read_fields
 from liqcli.lag.model import NO_TIME, Clock, Receiver
@@ -21,8 +21,8 @@ BROKEN_JSON = Finding(Kind.SKIPPED, reason="broken JSON")
 NESTING = 4
 
 Fields: TypeAlias = dict[str, Any]
-Peeled: TypeAlias = tuple[str, int, str, bool]
-"""Wrapper, its time or NO_TIME, the text inside, whether a year had to be assumed."""
+Peeled: TypeAlias = tuple[str | None, int, str, bool]
+"""Wrapper (None: only a time), its time or NO_TIME, the text inside, whether a year had to be assumed."""
 
 _ANSI = re.compile(r"(?:\x1b|\\x1b|\\u001b|\\033|\\e)\[[0-9;:]*[A-Za-z]")
 _CRI = re.compile(r"(\S+) (?:stdout|stderr) [FP](?::\w)* ")
@@ -32,6 +32,7 @@ _PRIORITY = re.compile(r"<[0-9]{1,3}>")
 _RFC5424 = re.compile(r"1 (\S+) \S+ \S+ \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?\ufeff?")
 _HOST = re.compile(r" [\w.:-]+ [\w./@-]+(?:\[[0-9]+\])?: ?", re.ASCII)
 _LEVEL = re.compile(r" +(?:TRACE|DEBUG|INFO|WARN|ERROR)\b")
+_LEVEL_KEYS = {"level", "lvl", "severity", "log.level"}
 _TIMES = ("timestamp", "time", "ts", "@timestamp", "t")
 
 
@@ -44,8 +45,8 @@ def read_line(raw: bytes, *, newest: date) -> Line:
 
 def unwrap(text: str, *, newest: date, depth: int = NESTING) -> Line:
     """Read a line whatever stands around it, at most `depth` layers."""
-    if depth and text.startswith("{"):
-        return _read_json(text, newest, depth)
+    if depth and (document := text.lstrip(" ")).startswith("{"):
+        return _read_json(document, newest, depth)
     plain = _ANSI.sub("", text)
     if plain != text:
         return replace(unwrap(plain, newest=newest, depth=depth), ansi=True)
@@ -77,6 +78,7 @@ def _rfc5424(text: str) -> Peeled | None:
 def _stamped(text: str, newest: date) -> Iterator[Peeled]:
     if cri := _CRI.match(text):
         yield "cri", _moment(cri[1]), text[cri.end() :], False
+    yield from _bare_time(text, newest)
     if (stamp := SYSLOG.match(text)) and (host := _HOST.match(text, stamp.end())):
         yield "syslog", syslog_us(stamp, newest), text[host.end() :], True
     if (stamp := UNIX.match(text)) and (host := _HOST.match(text, stamp.end())):
@@ -87,6 +89,19 @@ def _stamped(text: str, newest: date) -> Iterator[Peeled]:
             yield "journald", iso_us(stamp), rest[host.end() :], False
         elif rest.startswith(" ") and (_begins_a_line(rest.lstrip()) or BEHIND.match(rest[1:])):
             yield "docker", iso_us(stamp), rest[1:], False
+
+
+def _bare_time(text: str, newest: date) -> Iterator[Peeled]:
+    """A time of a form that only stands directly before the level: counted since 1970, or without a year."""
+    start = 1 if text.startswith("[") else 0
+    stamp = SYSLOG.match(text, start) or EPOCH_TIME.match(text, start)
+    if stamp is None or not _LEVEL.match(text, stamp.end() + (text[stamp.end() : stamp.end() + 1] == "]")):
+        return
+    rest = text[stamp.end() :].lstrip("] ")
+    if stamp.re is SYSLOG:
+        yield None, syslog_us(stamp, newest), rest, True
+    else:
+        yield None, epoch_time_us(stamp), rest, False
 
 
 def _begins_a_line(text: str) -> bool:
@@ -157,7 +172,7 @@ def _read_event(event: Fields, text: str) -> Line:
         format="json",
         ansi=_plain(text) != text,
         zone_assumed=zone_assumed,
-        has_level="level" in event,
+        has_level=not _LEVEL_KEYS.isdisjoint(event),
     )
 
 
@@ -171,7 +186,16 @@ def _event_time(event: Fields) -> tuple[int, Clock, bool]:
         if isinstance(stamp, str) and (found := ISO.match(stamp)):
             at_us = iso_us(found)
             return at_us, Clock.WALL if at_us != NO_TIME else Clock.NONE, found[8] is None
+        if found := EPOCH_TIME.fullmatch(_number(stamp)):
+            return epoch_time_us(found), Clock.WALL, False
     return NO_TIME, Clock.NONE, False
+
+
+def _number(stamp: Any) -> str:
+    """A count of any unit as text; seconds with a fraction to the microsecond."""
+    if isinstance(stamp, float):
+        return f"{stamp:.6f}"
+    return str(stamp) if isinstance(stamp, str | int) and not isinstance(stamp, bool) else ""
 
 
 def _json_spans(event: Fields) -> str | None:

@@ -140,6 +140,42 @@ FORMS: dict[str, Callable[[Fact], str]] = {
     "syslog": lambda fact: f"<11>{_syslog(fact[0])} bot1 liq[4711]: {full(fact)}",
     "syslog 5424": lambda fact: f"<11>1 {stamp(fact[0])} bot1 liq 4711 - - ERROR {TARGET}: {message(fact)}",
 }
+FORMS |= {
+    "slashes": lambda fact: f"{stamp(fact[0]).replace('-', '/').replace('T', ' ')}  ERROR {TARGET}: {message(fact)}",
+    "tracing 0.2": lambda fact: f"{_syslog(fact[0])}.{fact[0] % 10**6:06d} ERROR {TARGET}: {message(fact)}",
+    "zone of hours": lambda fact: f"{stamp(fact[0] + 7_200_000_000, 6, '+02')} ERROR {TARGET}: {message(fact)}",
+    "no zone": lambda fact: f"{stamp(fact[0], 6, '')} ERROR {TARGET}: {message(fact)}",
+    "epoch seconds": lambda fact: f"{fact[0] // 10**6}.{fact[0] % 10**6:06d} ERROR {TARGET}: {message(fact)}",
+    "epoch micros": lambda fact: f"{fact[0]} ERROR {TARGET}: {message(fact)}",
+    "epoch nanos": lambda fact: f"[{fact[0]}123] ERROR {TARGET}: {message(fact)}",
+    "json epoch seconds": lambda fact: (
+        f'{{"ts":{fact[0] // 10**6}.{fact[0] % 10**6:06d},"level":"ERROR","msg":"{message(fact)}","target":"{TARGET}"}}'
+    ),
+    "json epoch millis": lambda fact: (
+        f'{{"ts":{fact[0] // 1000}.{fact[0] % 1000:03d},"severity":"ERROR","message":"{message(fact)}",'
+        f'"target":"{TARGET}"}}'
+    ),
+    "json epoch nanos": lambda fact: (
+        f'{{"time":"{fact[0]}123","level":"ERROR","message":"{message(fact)}","target":"{TARGET}"}}'
+    ),
+    "json error alone": lambda fact: json.dumps(
+        {"timestamp": stamp(fact[0]), "level": "ERROR", "fields": {"err": message(fact)}, "target": TARGET}
+    ),
+    "json behind a space": lambda fact: f" {event_json(fact)}",
+    "json coloured": lambda fact: event_json(fact).replace("error receiving", "\\u001b[31merror receiving"),
+    "bunyan": lambda fact: json.dumps(
+        {"v": 0, "msg": f"[STRATEGY - EVENT] {message(fact)}", "level": 50, "time": stamp(fact[0]), "target": TARGET}
+    ),
+    "docker json json": lambda fact: json.dumps(
+        {"log": event_json(fact) + "\n", "stream": "stdout", "time": stamp(fact[0] + 70, 9)}
+    ),
+    "docker compose coloured": lambda fact: f"\x1b[36mtracker-1  |\x1b[0m {ansi(fact)}",
+    "kubectl --timestamps": lambda fact: f"[pod/liq-bot-7d9f/bot] {stamp(fact[0] + 70, 9)} {full(fact)}",
+    "syslog 5424 with data": lambda fact: f'<11>1 {stamp(fact[0])} bot1 liq 4711 ID47 [ex@1 a="b"] {full(fact)}',
+    "thread name": lambda fact: f"{stamp(fact[0])} ERROR                 main {TARGET}: {message(fact)}",
+    "line number": lambda fact: f"{stamp(fact[0])} ERROR {TARGET}: 88: {message(fact)}",
+    "log4rs": lambda fact: f"{stamp(fact[0])} ERROR {TARGET} - {message(fact)}",
+}
 UNTIMED: dict[str, Callable[[Fact], str]] = {
     "plain": lambda fact: f"ERROR {TARGET}: {message(fact)}",
     "uptime": lambda fact: (

@@ -1,5 +1,7 @@
 """Every form of log gives the numbers of its plain twin."""
 
+import os
+
 import pytest
 
 from liqcli.lag.measure import measure_lag
@@ -26,11 +28,12 @@ def numbers(statistics):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a log and say where."""
+    """Write a log of the day after and say where."""
 
     def written(content, name="bot.log"):
         path = tmp_path / name
         path.write_bytes(content)
+        os.utime(path, (START // 10**6 + 86_400,) * 2)
         return path
 
     return written
