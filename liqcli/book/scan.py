@@ -25,6 +25,7 @@ PADDING = 1024
 """Zeros behind the answer, so that no look-ahead leaves the array; a multiple of eight with it."""
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE, _BEGIN, _END, _SPACE = (ord(sign) for sign in '"\\,:{}[] ')
+_ZERO, _X = ord("0"), ord("x")
 _ADDRESS, _TOPICS, _DATA, _BLOCK, _HASH, _TX_HASH, _TIME, _INDEX = (
     len(key) * 256 + ord(key[0])
     for key in (
@@ -146,7 +147,7 @@ def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa
                         return GAVE_UP
                     hash_at[row] = first
                 elif key in (_BLOCK, _INDEX, _TIME):
-                    if at - first < 3 or at - first > 17:
+                    if at - first < 3 or at - first > 17 or raw[first] != _ZERO or raw[first + 1] != _X:
                         return GAVE_UP
                     value = 0
                     bad = 0

@@ -89,7 +89,7 @@ def test_any_order_of_keys_and_any_spacing(order, indent, seed):
         assert len(Decoder()._scan(answer).topic) == 53
 
 
-@pytest.mark.parametrize("field", [b'"topics":["', b'"address":"', b'"data":"'])
+@pytest.mark.parametrize("field", [b'"topics":["', b'"address":"', b'"data":"', b'"blockNumber":"', b'"logIndex":"'])
 @pytest.mark.parametrize("place", [0, 1])
 def test_what_is_no_hex_string_is_left_to_the_reference(field, place):
     """Where 0x is not 0x the fast decoder makes of the log what the reference makes of it."""
