@@ -4,7 +4,7 @@ Floats find who may be liquidatable, never who is: a health factor here is not a
 confirm band is wide, so `candidates` misses nobody, and `moment.liquidatable` decides with integers.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -155,17 +155,19 @@ class Columns:
         kind_of, emode, held = self._kind_of, position.emode, position.scaled_collateral
         for number in position.collateral_ids:
             if scaled := held.get(number):
-                kinds.append(kind_of.get((number, emode, False)) or self._new_kind(Kind(number, emode, False)))
+                kind = (number, emode, False)
+                kinds.append(kind_of.get(kind) or self._new_kind(kind))
                 amounts.append(float(scaled))
         for number, scaled in position.scaled_debt.items():
             if scaled:
-                kinds.append(kind_of.get((number, emode, True)) or self._new_kind(Kind(number, emode, True)))
+                kind = (number, emode, True)
+                kinds.append(kind_of.get(kind) or self._new_kind(kind))
                 amounts.append(float(scaled))
         return kinds, amounts
 
-    def _new_kind(self, kind: Kind) -> int:
+    def _new_kind(self, kind: tuple[int, int, bool]) -> int:
         """A number for a kind not met before; 0 is nobody's."""
-        self._known_kinds.append(kind)
+        self._known_kinds.append(Kind(*kind))
         number = self._kind_of[kind] = len(self._known_kinds)
         if number == _MOST_UINT8:
             self._kinds = self._kinds.astype(np.uint16)
