@@ -1,9 +1,12 @@
 """`liq doctor`: everything a run depends on, examined at once; each finding says what to type next."""
 
 import asyncio
+import os
 import sys
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 from time import perf_counter
@@ -25,7 +28,14 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _LEFT = 22
+_START_TICKS = 19
+"""Field 22 of proc(5), counted from the one after the name."""
 _NARROWEST = 40
+_WHOLE_S = 4.6
+"""Of the five seconds that the process may take; the rest is its end."""
+_LEAST_S = 1.5
+_PATIENT_S = 10.0
+"""Before a run a slow node is waited for: it is refused for what it cannot do."""
 
 
 def doctor(
@@ -78,7 +88,7 @@ async def preflight(
     started = perf_counter()
     key = _Key(account, keystore, None)
     scope = _scope(explained, target, key, config)
-    checks = await examine(scope, cheap=target.is_sandbox)
+    checks = await examine(scope, deadline_s=_PATIENT_S, cheap=target.is_sandbox)
     if (refused := refusal(checks)) is not None:
         raise refused
     for check in checks:
@@ -123,8 +133,9 @@ async def _examine(
     """When the examination began, without the start of a sandbox for it, and what it found."""
     from liqcli.cli import connect
     from liqcli.ops.checks.finding import fail, failed
-    from liqcli.ops.doctor import examine
+    from liqcli.ops.doctor import DEADLINE_S, examine
 
+    left_s = min(max(_WHOLE_S - process_age_s(), _LEAST_S), DEADLINE_S)
     async with AsyncExitStack() as stack:
         target, problems = None, []
         try:
@@ -138,10 +149,19 @@ async def _examine(
                 fail("sandbox", f"cannot be started: {err}", "LIQ_DATA_DIR=DIR with a directory of its own")
             )
         started = perf_counter()
-        checks = await examine(_scope(explained, target, key, config))
+        checks = await examine(_scope(explained, target, key, config), deadline_s=left_s)
         if key.problem is not None:
             problems.append(failed("wallet", key.problem))
         return started, [*problems, *checks]
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started, its loading included; 0 where there is no /proc to tell."""
+    try:
+        started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[_START_TICKS])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        return 0.0
 
 
 def _scope(explained: Explained, target: "Target | None", key: _Key, config: Path | None) -> "Scope":
@@ -182,6 +202,7 @@ def _unusable(err: ConfigError) -> list["Check"]:
 
 
 def _show(checks: list["Check"], seconds: float, *, as_json: bool) -> None:
+    checks = [replace(check, fix=check.fix.replace("liq COMMAND", "liq doctor")) for check in checks]
     counts = Counter(check.status.value for check in checks)
     if as_json:
         print_json(
@@ -191,7 +212,8 @@ def _show(checks: list["Check"], seconds: float, *, as_json: bool) -> None:
     show = _print_wrapped if sys.stdout.isatty() else _print_whole
     for check in checks:
         show(check)
-    told = f"{counts['fail']} failed, {counts['warn']} warnings, {counts['ok']} ok, {counts['skip']} skipped"
+    warnings = f"{counts['warn']} warning{'' if counts['warn'] == 1 else 's'}"
+    told = f"{counts['fail']} failed, {warnings}, {counts['ok']} ok, {counts['skip']} skipped"
     say(f"{told} in {seconds:.1f} s")
 
 

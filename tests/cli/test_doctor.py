@@ -1,6 +1,8 @@
 """`liq doctor` as a user runs it, and `liq run` that heeds it."""
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import jsonschema
@@ -117,3 +119,43 @@ def test_a_sandbox_that_cannot_start_is_a_failed_check(place):
     for finished in (still_starting, in_the_way):
         assert finished.code == 1, finished.err
         assert matches(finished.json, "doctor")["checks"][0]["name"] == "sandbox"
+
+
+@pytest.mark.parametrize("flag", ["--rpc", "--redis"])
+def test_what_swallows_everything_is_waited_for_briefly(place, flag):
+    """A server that takes connections and never answers is a failed check well before anybody gives up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        urls = {"--rpc": "http://127.0.0.1:1", "--redis": "redis://127.0.0.1:1/0"}
+        urls[flag] = {"--rpc": f"http://127.0.0.1:{port}", "--redis": f"redis://127.0.0.1:{port}/0"}[flag]
+        document = place.liq("doctor", *(part for pair in urls.items() for part in pair), "--json").json
+    assert {check["name"] for check in document["checks"] if check["status"] == "fail"} == {"rpc", "market", "redis"}
+    assert document["duration_s"] < 5.0
+
+
+def test_a_fifo_among_the_keys_holds_nobody_up(place):
+    """Whatever lies in the directory of keys, reading it cannot hang."""
+    keys = place.directory / "data" / "keys"
+    keys.mkdir(parents=True)
+    os.mkfifo(keys / "bot")
+    finished = place.liq("doctor", "--rpc", "http://127.0.0.1:1", "--account", "bot", timeout=30)
+    assert finished.code == 1
+    assert "internal error" not in finished.err
+
+
+def test_one_warning_is_counted_as_one(place):
+    """The count is English."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        finished = place.liq(
+            "doctor", "--rpc", "http://127.0.0.1:1", LIQ_RPC__WS_URL=f"ws://127.0.0.1:{taken.getsockname()[1]}"
+        )
+    assert "1 warning," in finished.err
+
+
+def test_a_hint_names_the_command_that_was_typed(running, place):
+    """`liq doctor` and `liq scan` each say how they themselves are given another node."""
+    assert "liq doctor --rpc URL" in place.liq("doctor", "--rpc", "http://127.0.0.1:1").out
+    scanned = place.liq("scan", "--rpc", "http://127.0.0.1:1", "--json")
+    assert "liq scan --rpc URL" in scanned.json["error"]["hint"]
+    listed = place.liq("queue", "purge", "--sandbox", LIQ_DATA_DIR=str(running.directory / "data"))
+    assert "hint: liq queue purge --yes" in listed.err or listed.code == 0

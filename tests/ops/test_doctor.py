@@ -119,6 +119,7 @@ async def test_the_span_of_logs_is_found(scope, most, status):
         checks = {check.name: check async for check in node.check(scope, url=url, number=1)}
     assert checks["rpc logs"].status == status
     assert (f"takes {most:,} blocks" in checks["rpc logs"].what) == (status != "fail")
+    assert checks["rpc limit"].status == "ok", "a question that was too much to ask is not held against the node"
 
 
 @pytest.mark.parametrize(("told", "status"), [(4000, "ok"), (5000, "warn")])

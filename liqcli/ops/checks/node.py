@@ -13,6 +13,8 @@ from liqcli.ops.checks.finding import Check, Scope, Status, fail, failed, ok, wa
 
 TIMEOUT_S = 2.0
 _SAMPLES = 8
+_SAMPLING_S = 0.8
+"""A distant node is asked less often: what it cannot do is more worth knowing than its latency."""
 _SPANS = (1000, 500, 100, 50, 10)
 _HOUR_BLOCKS = 3600
 _DEPTH = 1000
@@ -22,12 +24,22 @@ _TELL_BLOCK_NUMBER = "0x4360005260206000f3"
 """Init code that returns the number of the block it runs in: NUMBER, MSTORE, RETURN 32 bytes."""
 _LATEST_HEADER = ("latest", False)
 _TOO_MANY = 429
+_LIMITED = "the node limits how often it is asked"
+_LIMITED_FIX = "set rpc.requests_per_minute to what its provider allows"
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     block: int
     age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """How plain questions, which any node answers, went."""
+
+    requests: int
+    errors: int
 
 
 async def check(scope: Scope, *, url: str, number: int) -> AsyncIterator[Check]:
@@ -41,9 +53,12 @@ async def check(scope: Scope, *, url: str, number: int) -> AsyncIterator[Check]:
             return
         yield _softened(found, is_fallback=number > 1)
         head = await _head(rpc)
-        yield await _logs(scope, rpc, head, f"{name} logs")
-        yield await _state(rpc, head, f"{name} state")
-        yield _limit(scope, rpc, url, f"{name} limit")
+        met = _Met(rpc.requests, rpc.errors)  # what follows asks for more than every node gives
+        probes = [await _logs(scope, rpc, head, f"{name} logs"), await _state(rpc, head, f"{name} state")]
+        for probe in probes:
+            yield probe
+        is_limited = any(probe.what == _LIMITED for probe in probes)
+        yield _limit(scope, url, f"{name} limit", met=met, is_limited=is_limited)
 
 
 async def _reach(scope: Scope, rpc: Rpc, name: str) -> Check:
@@ -55,7 +70,7 @@ async def _reach(scope: Scope, rpc: Rpc, name: str) -> Check:
             f" ({scope.chain_id})",
             hint="another --network, or another URL",
         )
-    taken = sorted([await _timed(rpc) for _ in range(_SAMPLES)])
+    taken = await _latencies(rpc)
     p50, p95 = (quantiles(taken, n=20, method="inclusive")[place] for place in (9, 18))
     head = await _head(rpc)
     told = f"{rpc.shown_url} · {p50:.0f} ms p50, {p95:.0f} ms p95 · chain {chain_id} · head {head.age_s:.1f} s old"
@@ -65,6 +80,14 @@ async def _reach(scope: Scope, rpc: Rpc, name: str) -> Check:
     if oldest is not None and head.age_s < -_FAST_CLOCK_S:
         return warn(name, told, "this machine's clock is slow: timedatectl set-ntp true")
     return ok(name, told)
+
+
+async def _latencies(rpc: Rpc) -> list[float]:
+    """Milliseconds of some questions one after another, two at least."""
+    taken, until = [await _timed(rpc), await _timed(rpc)], perf_counter() + _SAMPLING_S
+    while len(taken) < _SAMPLES and perf_counter() < until:
+        taken.append(await _timed(rpc))
+    return sorted(taken)
 
 
 async def _timed(rpc: Rpc) -> float:
@@ -88,7 +111,7 @@ async def _logs(scope: Scope, rpc: Rpc, head: _Head, name: str) -> Check:
             await _get_logs(rpc, max(head.block - span + 1, 0), head.block)
         except (RpcError, NoAnswer, Reverted) as err:
             if _is_limited(err):
-                return warn(name, "the node limits how often it is asked", "set rpc.requests_per_minute")
+                return warn(name, _LIMITED, _LIMITED_FIX)
             continue
         told = f"eth_getLogs takes {span:,} blocks a call"
         if span == wanted:
@@ -113,7 +136,7 @@ async def _state(rpc: Rpc, head: _Head, name: str) -> Check:
         answer = unhex(await rpc.call("eth_call", {"data": _TELL_BLOCK_NUMBER}, hex(old)))
     except LiqError as err:
         if _is_limited(err):
-            return warn(name, "the node limits how often it is asked", "set rpc.requests_per_minute")
+            return warn(name, _LIMITED, _LIMITED_FIX)
         return ok(name, "only the newest state; liq needs no older one")
     told = int.from_bytes(answer[:32])
     if told == old:
@@ -123,13 +146,15 @@ async def _state(rpc: Rpc, head: _Head, name: str) -> Check:
     )
 
 
-def _limit(scope: Scope, rpc: Rpc, url: str, name: str) -> Check:
+def _limit(scope: Scope, url: str, name: str, *, met: _Met, is_limited: bool) -> Check:
     limit = scope.settings.requests_per_minute(url)
-    if rpc.errors:
-        told = f"{rpc.errors} of {rpc.requests} requests failed"
+    if is_limited:
+        return warn(name, f"met one; {limit or 'none'} a minute is set", _LIMITED_FIX)
+    if met.errors:
+        told = f"{met.errors} of {met.requests} plain questions failed"
         return warn(name, told, "lower rpc.requests_per_minute, or use another RPC")
     if limit is None:
-        return ok(name, f"none set, none met in {rpc.requests} requests")
+        return ok(name, f"none set, none met in {met.requests} requests")
     polls = 60 / scope.settings.rpc.poll_interval_s
     if polls > limit:
         fix = f"rpc.poll_interval_s = {-(-120 // limit)}"

@@ -101,11 +101,14 @@ async def _writers(scope: Scope, redis: Client, server: Server, namespace: str) 
     if thrown := stats.totals.get("foreign", 0):
         return warn("redis writers", f"{thrown:,} members that were no borrowers were thrown out", other)
     leader = await LeaderLease(redis, namespace=namespace).leader()
-    own = str((holder_of(scope.settings.data_dir, "run") or {}).get("pid"))
+    running = holder_of(scope.settings.data_dir, "run") or {}
+    own, queued = str(running.get("pid")), f"{stats.items:,} borrowers queued"
     if leader is None or leader.ends_in_s <= 0:
-        return ok("redis writers", f"nobody leads; {stats.items:,} borrowers queued")
+        if running.get("redis_url") == scope.redis_url:  # one that a bot started for itself needs no lease
+            return ok("redis writers", f"the bot of pid {own} has it to itself; {queued}")
+        return ok("redis writers", f"no bot leads this market here; {queued}")
     if own in leader.owner.split(":"):
-        return ok("redis writers", f"the bot of pid {own} leads; {stats.items:,} borrowers queued")
+        return ok("redis writers", f"the bot of pid {own} leads; {queued}")
     return warn(
         "redis writers", f"{safe(leader.owner, limit=80)} leads this market", "a second bot here would stand by"
     )
