@@ -11,6 +11,7 @@ from liqcli.config import ExchangeSettings, Settings
 from liqcli.errors import ConfigError, NotRunning
 from liqcli.lock import hold, holder_of
 from liqcli.model import Address
+from liqcli.text import safe, shown_url
 
 if TYPE_CHECKING:
     from liqcli.chain.market import Market
@@ -48,7 +49,16 @@ async def find_target(
     if up is not None and (sandbox or settings.rpc.url is None):
         tell(f"attached to the sandbox of pid {up['pid']}")
         return _in_sandbox(up, settings)
-    return _on_chain(settings)
+    found = _on_chain(settings)
+    tell(_where(settings, found))
+    return found
+
+
+def _where(settings: Settings, found: Target) -> str:
+    """Which chain, market and node are asked, and who chose the node."""
+    chain = settings.network if found.chain_id is None else f"{settings.network} (chain {found.chain_id})"
+    public = "" if settings.rpc.url else ", the network's public one; --rpc URL or rpc.url takes another"
+    return f"{chain} · market {safe(found.market)} · node {shown_url(found.rpc_url)}{public}"
 
 
 async def start_sandbox(stack: AsyncExitStack, settings: Settings, **options: Any) -> dict[str, Any]:

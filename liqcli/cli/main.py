@@ -104,6 +104,7 @@ def exit_code_of(args: list[str]) -> int:
         shown = LiqError(f"internal error: {type(err).__name__}: {err} ({_place_of(err)})", hint=_REPORT)
     else:
         return code if isinstance(code, int) else 0
+    shown.hint = _as_typed(shown.hint, args)
     print_error(shown, as_json="--json" in args)
     return shown.exit_code
 
@@ -121,6 +122,13 @@ def _run(args: list[str]) -> Any:
 def _help_for(args: list[str]) -> str:
     """The help of the command that was meant, as far as it is known."""
     return f"liq {args[0]} --help" if args and args[0] in {*COMMANDS, *GROUPS} else "liq --help"
+
+
+def _as_typed(hint: str, args: list[str]) -> str:
+    """A hint that shows an option shows it on the command that was typed."""
+    words = 2 if args[:1] and args[0] in GROUPS and args[1:] and args[1].isalpha() else 1
+    typed = " ".join(["liq", *args[:words]]) if args and args[0] in {*COMMANDS, *GROUPS} else "liq COMMAND"
+    return f"{typed} {hint}" if hint.startswith("--") else hint.replace("liq COMMAND", typed)
 
 
 def _place_of(err: Exception) -> str:

@@ -35,7 +35,7 @@ async def test_refused_connection_is_said_with_tries_and_time():
     assert re.fullmatch(
         rf"cannot reach the RPC at http://127\.0\.0\.1:{port} \(connection refused, 1 try, \d+ ms\)", str(error)
     )
-    assert "liq scan --rpc URL" in error.hint
+    assert "liq COMMAND --rpc URL" in error.hint
     assert "export LIQ_RPC__URL=" in error.hint
     assert (error.code, error.exit_code) == ("unreachable", 4)
 
