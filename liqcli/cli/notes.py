@@ -1,6 +1,6 @@
 """The lines of a running bot: one per event, and the summary it ends with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
     from liqcli.bot.notes import Note
     from liqcli.chain.market import Market
+
+
+_BELOW_SHOWN = 3
 
 
 class Printer:
@@ -58,8 +61,8 @@ class Printer:
             self._print(f"  skipped {count:>4}  {safe(reason)}")
         self._print(f"profit    {usd(tally.profit_base)}")
         self._print(_latency_line(engine))
-        if (closest := engine.closest()) is not None:
-            self._print(f"closest to liquidation  {short_address(closest.borrower)} HF {health(closest.health_factor)}")
+        for line in _standing_lines(engine):
+            self._print(line)
 
     def _facts(self, note: "Note") -> str:
         if note.reading is None:
@@ -88,6 +91,21 @@ class Printer:
     def _line(self, kind: str, text: str) -> None:
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
         self._print(f"{now if kind else '':<12} {kind:<9} {text}".rstrip())
+
+
+def _standing_lines(engine: "Engine") -> Iterator[str]:
+    """Who could be liquidated at the end, and who is next: silence has to be explained."""
+    below = [who for who in engine.mirror.candidates() if (found := engine.reading(who)) and found.is_liquidatable]
+    unknown = len(engine.mirror.book.unknown)
+    if below:
+        more = ", ..." if len(below) > _BELOW_SHOWN else ""
+        shown = ", ".join(short_address(who) for who in below[:_BELOW_SHOWN])
+        yield f"below 1   {len(below):,} still: {shown}{more}; liq why ADDR tells why"
+    if unknown:
+        yield f"unknown   {unknown:,}, counted as critical until they are read again"
+    if (closest := engine.closest()) is not None:
+        of = " (of those from 1 on)" if below else ""
+        yield f"closest to liquidation  {short_address(closest.borrower)} HF {health(closest.health_factor)}{of}"
 
 
 def _tiers_line(tiers: "Counter[Tier]") -> str:

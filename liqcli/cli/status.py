@@ -9,6 +9,7 @@ from liqcli.cli.render import address, print_json, print_table
 from liqcli.config import Settings
 from liqcli.errors import NotRunning
 from liqcli.lock import Facts, holder_of
+from liqcli.model import Tier
 from liqcli.ops.problems import problems_of
 from liqcli.text import safe
 
@@ -60,8 +61,9 @@ def _print(found: dict[str, Any]) -> None:
     print(f"liquidations sent {sent['sent']:,}, won {sent['won']:,}, failed {sent['failed']:,}")
     print(f"profit ${found['profit_usd']:,.2f}")
     if found["closest"]:
-        closest = found["closest"]
-        print(f"closest to liquidation {address(closest['borrower'])} HF {closest['health_factor_float']:.4f}")
+        closest, critical = found["closest"], found["by_tier"][Tier.CRITICAL.value]
+        beside = f", of the healthy; {critical:,} below 1 or unknown: liq scan --tier critical" if critical else ""
+        print(f"closest to liquidation {address(closest['borrower'])} HF {closest['health_factor_float']:.4f}{beside}")
     for change in found["tuning"][-_CHANGES_SHOWN:]:
         print(f"tuned {change}")
     for problem in found["problems"]:

@@ -170,7 +170,8 @@ def _inaction_parts(status: dict[str, Any]) -> list[str]:
     if closest is not None:
         factor = closest["health_factor_float"]
         fall = f"falls at {100 / factor - 100:.1f}% collateral" if factor > 0 else ""
-        near = [f"closest {short_address(closest['borrower'])} HF {int(factor * 10_000) / 10_000:.4f} {fall}".rstrip()]
+        who = f"{'healthy ' if status['by_tier'][Tier.CRITICAL.value] else ''}{short_address(closest['borrower'])}"
+        near = [f"closest {who} HF {int(factor * 10_000) / 10_000:.4f} {fall}".rstrip()]
     return [*near, *(f"skipped {count:,}: {reason}" for reason, count in by_count)]
 
 

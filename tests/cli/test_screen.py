@@ -25,7 +25,7 @@ def test_the_standing_is_pinned_below_the_lines(place, columns):
         assert re.search(r"crit \d+ high \d+ med \d+ low \d+ safe \d+", foot)
         assert re.search(r"planned \d+ sent \d+ won \d+ failed \d+", foot)
         assert re.search(r"\+\$[\d,]+\.\d\d", foot)
-        assert re.search(r"closest 0x[0-9a-f]{4}…[0-9a-f]{4} HF 1\.\d{4}", foot)
+        assert re.search(r"closest (healthy )?0x[0-9a-f]{4}…[0-9a-f]{4} HF 1\.\d{4}", foot)
         assert not NUMBER_CUT.search(re.sub(r"0x[0-9a-f]{4}…[0-9a-f]{4}", "", foot))
         assert len(terminal.foot) <= 4
         assert max(map(len, terminal.foot)) <= columns

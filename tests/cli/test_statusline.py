@@ -52,10 +52,19 @@ def test_silence_is_explained():
             120,
             closest={"borrower": BORROWER, "health_factor_float": 1.02},
             liquidations={**told, "skipped": {"stale head": 2, "profit below the minimum": 7}},
+            by_tier={**status()["by_tier"], "critical": 0},
         )
     )
     assert "closest 0xabab…abab HF 1.0200 falls at -2.0% collateral" in shown
     assert shown.index("skipped 7: profit below the minimum") < shown.index("skipped 2: stale head")
+
+
+def test_the_closest_is_no_comfort_while_others_are_below():
+    """With somebody critical the closest is said to be the closest of the healthy."""
+    near = {"borrower": BORROWER, "health_factor_float": 1.02}
+    shown = " ".join(rows(120, closest=near, by_tier={**status()["by_tier"], "critical": 3}))
+    assert "crit 3 " in shown
+    assert "closest healthy 0xabab…abab HF 1.0200" in shown
 
 
 def test_a_health_factor_is_cut_not_rounded():
