@@ -11,7 +11,7 @@ import typer
 
 from liqcli.cli import options
 from liqcli.cli.addresses import Shortened, borrower_named
-from liqcli.cli.prices import Change, new_prices, parse_changes, price_label
+from liqcli.cli.prices import Change, kin_of, new_prices, parse_changes, price_label, untouched
 from liqcli.cli.render import health, print_json, print_table, say, usd
 from liqcli.config import Settings
 from liqcli.model import BASE_UNIT, WAD, Address, Exit, Liquidation
@@ -51,11 +51,11 @@ def position(
     settings = options.settings_from(network=network, market=market, provider=provider, rpc=rpc, config=config)
     view, shocked = asyncio.run(_read(settings, wanted, changes, sandbox=sandbox))
     if as_json:
-        print_json(_document(view) | ({} if shocked is None else {"what_if": _what_if(view, shocked)}))
+        print_json(_document(view) | ({} if shocked is None else {"what_if": _what_if(view, shocked, changes)}))
         return
     _print_people(view)
     if shocked is not None:
-        _print_what_if(view, shocked)
+        _print_what_if(view, shocked, changes)
 
 
 async def _read(
@@ -177,7 +177,7 @@ def _exit(through: Exit) -> dict[str, Any]:
     }
 
 
-def _what_if(view: "View", shocked: "View") -> dict[str, Any]:
+def _what_if(view: "View", shocked: "View", changes: Sequence[Change]) -> dict[str, Any]:
     reserves, moved = view.snapshot.reserves, shocked.snapshot.reserves
     shock = {
         safe(view.snapshot.tokens[number].symbol): {
@@ -187,7 +187,15 @@ def _what_if(view: "View", shocked: "View") -> dict[str, Any]:
         for number in moved
         if moved[number].price != reserves[number].price
     }
-    return {"shock": shock, **_standing(shocked)}
+    tokens = list(view.snapshot.tokens.values())
+    kept = [safe(token.symbol) for token in kin_of(changes, tokens, _moved(view, shocked))]
+    return {"shock": shock, "correlated_unchanged": kept, **_standing(shocked)}
+
+
+def _moved(view: "View", shocked: "View") -> set[int]:
+    """The reserves whose price is another."""
+    before, after = view.snapshot.reserves, shocked.snapshot.reserves
+    return {number for number in after if after[number].price != before[number].price}
 
 
 def _print_people(view: "View") -> None:
@@ -231,15 +239,19 @@ def _print_best(view: "View") -> None:
     print_table(["", "USD"], [*rows, ["profit", usd(view.best.profit_base)]])
 
 
-def _print_what_if(view: "View", shocked: "View") -> None:
-    reserves, moved = view.snapshot.reserves, shocked.snapshot.reserves
+def _print_what_if(view: "View", shocked: "View", changes: Sequence[Change]) -> None:
+    reserves, after, moved = view.snapshot.reserves, shocked.snapshot.reserves, _moved(view, shocked)
     changed = [
-        f"{safe(token.symbol, limit=16)} {usd(reserves[number].price)} > {usd(moved[number].price)}"
+        f"{safe(token.symbol, limit=16)} {usd(reserves[number].price)} > {usd(after[number].price)}"
         for number, token in view.snapshot.tokens.items()
-        if number in moved and moved[number].price != reserves[number].price
+        if number in moved
     ]
     print(f"what if {', '.join(changed) or 'nothing changed'}: health factor {health(shocked.account.health_factor)}")
     print(f"collateral {usd(shocked.account.collateral_base)}, debt {usd(shocked.account.debt_base)}")
+    if not moved & {item.token.id for item in (*view.collateral, *view.debt)}:
+        print("this borrower neither holds nor owes any of that: nothing changes for it")
+    if note := untouched(changes, list(view.snapshot.tokens.values()), moved):
+        say(note)
     _print_best(shocked)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from liqcli.chain.reserves import ReserveTokens
 
 _FORM = "write ASSET=-8%, ASSET=+5% or ASSET=PRICE in USD, like HYPE=-8%"
+_SHORTEST_CORE = 3
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?")
 
 
@@ -57,6 +58,33 @@ def new_prices(
             raise UsageError(f"the oracle has no price for {safe(token.symbol)}", hint="see the other assets")
         prices[token.id] = change.applied_to(reserves[token.id].price)
     return prices
+
+
+def kin_of(changes: Sequence[Change], tokens: "Sequence[ReserveTokens]", moved: Iterable[int]) -> "list[ReserveTokens]":
+    """Reserves that by their symbols follow a coin whose price was changed, and keep their own (HYPE: wstHYPE)."""
+    cores = {_core(change.asset) for change in changes} | {_core(token.symbol) for token in tokens if token.id in moved}
+    cores = {core for core in cores if len(core) >= _SHORTEST_CORE and not core.startswith("0x")}
+    return [
+        token for token in tokens if token.id not in moved and any(core in token.symbol.casefold() for core in cores)
+    ]
+
+
+def untouched(changes: Sequence[Change], tokens: "Sequence[ReserveTokens]", moved: Iterable[int]) -> str:
+    """A line on what was meant by each change, and what correlates with it but keeps its price; empty when nothing."""
+    names = [(safe(change.asset, limit=20), reserve_named(change.asset, tokens)) for change in changes]
+    meant = [
+        f"{name} is {safe(token.symbol, limit=20)} here" for name, token in names
+        if name.casefold() not in (token.symbol.casefold(), token.asset)
+    ]  # fmt: skip
+    kin = [safe(token.symbol, limit=20) for token in kin_of(changes, tokens, moved)]
+    kept = [f"{', '.join(kin)} keep their price: name them too to move them"] if kin else []
+    return "; ".join([*meant, *kept])
+
+
+def _core(symbol: str) -> str:
+    """A coin's own name within a wrapped token's: HYPE in WHYPE, ETH in UETH."""
+    name = symbol.casefold()
+    return name[1:] if name[:1] in ("w", "u") and len(name) > _SHORTEST_CORE and not name.startswith("usd") else name
 
 
 def reserve_named(name: str, tokens: "Sequence[ReserveTokens]") -> "ReserveTokens":

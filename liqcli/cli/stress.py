@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options
-from liqcli.cli.prices import Change, new_prices, parse_changes
+from liqcli.cli.prices import Change, new_prices, parse_changes, untouched
 from liqcli.cli.render import address, health, print_json, print_table, progress, say, usd
 from liqcli.config import Settings
 from liqcli.errors import InputError
@@ -95,6 +95,8 @@ def stress(
         print_json(_document(outcome))
     else:
         _print_people(outcome)
+    if note := untouched(changes, stage.tokens, outcome.prices):
+        say(note)
 
 
 async def _read(settings: Settings, *, sandbox: bool) -> Stage:
