@@ -1,6 +1,7 @@
-"""Dispatch: planned liquidations go out, one send at a time, and their receipts are awaited side by side."""
+"""Dispatch: planned liquidations go out side by side, each tried, signed, sent and awaited by a lane of its own."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from liqcli.bot.channel import Channel
@@ -9,28 +10,39 @@ from liqcli.bot.notes import Note, Tell
 from liqcli.bot.tally import Tally
 from liqcli.errors import Reverted, Unreachable
 from liqcli.model import Address, Liquidation, Reading
+from liqcli.store.held import HeldClaims
+from liqcli.store.queue import Claim
 from liqcli.wallet.policy import Denied
+from liqcli.wallet.sender import WINDOW
+
+LANES = WINDOW
+"""No more are under way than the next nonces that HyperEVM takes: the ninth would be tried long before it is signed."""
+_TAKEN = "held by another process"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A liquidation to send, the reading that led to it, and when its event arrived (monotonic second)."""
+    """A liquidation to send, the reading that led to it, and when its event arrived (monotonic second).
+
+    Its claim, if there is one, is ours until the transaction is settled; without Redis there is none.
+    """
 
     plan: Liquidation
     reading: Reading
     arrived_at: float
+    claim: Claim | None = None
 
 
 class Dispatch:
-    """The action channel and its one sender; a borrower with an action under way is `busy`."""
+    """The action channel and its lanes; a borrower with an action under way is `busy`."""
 
-    def __init__(self, executor: Executor, *, capacity: int, tally: Tally, tell: Tell) -> None:
+    def __init__(self, executor: Executor, held: HeldClaims, *, capacity: int, tally: Tally, tell: Tell) -> None:
         self.actions: Channel[Action] = Channel(capacity)
         self.busy: set[Address] = set()
         self._executor = executor
+        self._held = held
         self._tally = tally
         self._tell = tell
-        self._settling: set[asyncio.Task[None]] = set()
 
     async def put(self, action: Action) -> None:
         """Queue an action, waiting while the channel is full."""
@@ -38,10 +50,26 @@ class Dispatch:
         await self.actions.put(action)
 
     async def step(self) -> None:
-        """Send the next action; its receipt is awaited beside the next ones."""
+        """Carry the next action to its end; a lane repeats it."""
         action, _ = await self.actions.take()
+        proving = asyncio.create_task(self._prove(action))
         try:
-            tx_hash = await self._executor.send(action.plan)
+            await self._carry_out(action)
+        finally:
+            await proving
+
+    async def drained(self) -> None:
+        """Wait until nothing is under way."""
+        await self.actions.settled()
+
+    async def _prove(self, action: Action) -> None:
+        """Ask Redis beside the simulation whether the borrower is still ours; nothing waits for its answer."""
+        if action.claim is not None:
+            await self._held.prove(action.claim)
+
+    async def _carry_out(self, action: Action) -> None:
+        try:
+            tx_hash = await self._executor.send(action.plan, hindrance=lambda: self._hindrance(action))
         except Reverted as err:
             await self._skipped(action, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
         except Denied as err:
@@ -52,19 +80,10 @@ class Dispatch:
             self._tally.sent += 1
             self._tally.event_to_send.since(action.arrived_at)
             self._tell(Note("sent", reading=action.reading, plan=action.plan, tx_hash=tx_hash))
-            settling = asyncio.create_task(self._settle(action, tx_hash))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+            await self._settle(action, tx_hash)
 
-    async def drained(self) -> None:
-        """Wait until nothing is under way."""
-        await self.actions.settled()
-
-    async def close(self) -> None:
-        """Stop waiting for receipts."""
-        for settling in self._settling:
-            settling.cancel()
-        await asyncio.gather(*self._settling, return_exceptions=True)
+    def _hindrance(self, action: Action) -> str:
+        return "" if action.claim is None or self._held.is_ours(action.claim) else _TAKEN
 
     async def _settle(self, action: Action, tx_hash: str) -> None:
         try:
@@ -72,6 +91,10 @@ class Dispatch:
         except Unreachable as err:
             await self._failed(action, str(err))
             return
+        except asyncio.CancelledError:
+            if action.claim is not None:
+                self._held.forget(action.claim)
+            raise
         self._tally.profit_base += receipt.profit_base
         if receipt.succeeded:
             self._tally.won += 1
@@ -93,4 +116,7 @@ class Dispatch:
 
     async def _finish(self, action: Action) -> None:
         self.busy.discard(action.plan.borrower)
+        if action.claim is not None:
+            with suppress(Unreachable):  # the lease ends by itself
+                await self._held.done(action.claim)
         await self.actions.settle(1)

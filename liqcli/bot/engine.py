@@ -4,10 +4,11 @@ chain > mirror > event channel > queue > claim > evaluate > decide > dispatch
 """
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,7 +19,7 @@ from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
 from liqcli.bot.collect import Arrivals, Collector
 from liqcli.bot.decide import Skip, decide
-from liqcli.bot.dispatch import Action, Dispatch
+from liqcli.bot.dispatch import LANES, Action, Dispatch
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
 from liqcli.bot.execute import Executor
 from liqcli.bot.notes import Note, Tell
@@ -37,6 +38,7 @@ from liqcli.config import Settings
 from liqcli.errors import Unreachable
 from liqcli.model import WAD, Address, Event, EventKind, Reading, Receipt, Tier
 from liqcli.store.cache import HealthCache
+from liqcli.store.held import HeldClaims
 from liqcli.store.queue import BorrowerQueue, Claim, Entry
 
 _IDLE_S = 0.25
@@ -48,10 +50,13 @@ _WARN_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a worker took: borrowers with why, from the queue as claims, or from the backlog as entries."""
+    """What a worker took: borrowers with why, from the queue as claims, or from the backlog as entries.
+
+    The claim of a borrower who is planned for leaves with the action.
+    """
 
     because: dict[Address, str]
-    claims: Sequence[Claim] = ()
+    claims: dict[Address, Claim] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
 
 
@@ -86,6 +91,7 @@ class Engine:
         self.pulse = Pulse()
         self.events: Channel[Arrivals] = Channel(settings.event_buffer_size)
         self.dispatch: Dispatch | None = None
+        self._held = HeldClaims(queue, lease_s=settings.queue.lease_s)
         self.is_ready = False
         self._tell = tell
         self._checkpoint = checkpoint
@@ -103,7 +109,11 @@ class Engine:
         if self.executor is not None:
             await self._recover(self.executor)
             self.dispatch = Dispatch(
-                self.executor, capacity=self.settings.action_buffer_size, tally=self.tally, tell=self._tell
+                self.executor,
+                self._held,
+                capacity=self.settings.action_buffer_size,
+                tally=self.tally,
+                tell=self._tell,
             )
         collector = Collector(
             self.market.rpc,
@@ -122,6 +132,8 @@ class Engine:
             await self._drain(workers)
             for task in (*stages, *workers):
                 task.cancel()
+        with suppress(Unreachable):  # then the leases end by themselves
+            await self._held.release_all()
         self._save()
 
     def by_tier(self) -> Counter[Tier]:
@@ -144,9 +156,12 @@ class Engine:
         return [
             collector.run(every_s=self.settings.rpc.poll_interval_s, stop=stop, warn=self._warn),
             *(self._sweep(tier, stop) for tier in Tier),
+            self._prepare(),
             self._maintain(),
             self._retune(),
-            *([self._repeat(self.dispatch.step)] if self.dispatch else []),
+            self._held.keep(),
+            *([self.exchange.keep(self.settings.maintenance_interval_s, warn=self._warn)] if self.exchange else []),
+            *([self._repeat(self.dispatch.step) for _ in range(LANES)] if self.dispatch else []),
         ]
 
     def _places(self, tier: Tier) -> range:
@@ -194,6 +209,9 @@ class Engine:
         """Whether a borrower has to be looked at on the chain: a sweep always, else who is unknown or near."""
         if event.kind is EventKind.SWEEP:
             return True
+        is_failed = event.borrower in self.watchlist.failed
+        if not is_failed and self.mirror.is_surely_above(event.borrower, self.settings.event_threshold):
+            return False
         reading = self.reading(event.borrower)
         return reading is None or reading.health_factor < self._threshold
 
@@ -257,12 +275,13 @@ class Engine:
         try:
             evaluation = await self._read(work, tier)
             for reading in evaluation.liquidatable:
-                await self._consider(reading, arrived[reading.borrower])
+                await self._consider(reading, arrived[reading.borrower], work)
         except Unreachable:
             await self._give_back(work, arrived)
             raise
-        await self.queue.done([claim for claim in work.claims if claim.borrower not in evaluation.failed])
-        await self.queue.retry([claim for claim in work.claims if claim.borrower in evaluation.failed], "read failed")
+        failed = [claim for borrower, claim in work.claims.items() if borrower in evaluation.failed]
+        await self._held.done(*(claim for claim in work.claims.values() if claim not in failed))
+        await self._held.retry(*failed, reason="read failed")
 
     async def _read(self, work: _Work, tier: Tier) -> Evaluation:
         """Read whom the cache does not know fresh, paid from the tier's share of the request budget."""
@@ -277,10 +296,11 @@ class Engine:
         self._arrived = {**arrived, **self._arrived}
         self.backlog.push(work.entries)
         with suppress(Unreachable):  # then the leases run out by themselves
-            await self.queue.release(work.claims)
+            await self._held.release(*work.claims.values())
 
     async def _take_work(self, count: int, tier: Tier) -> _Work:
         """From the queue; while Redis does not answer, from what waits in this process."""
+        asked_at = monotonic()
         try:
             claims = await self.queue.claim(count, at_most=tier)
         except Unreachable as err:
@@ -289,7 +309,9 @@ class Engine:
                 raise
             self._warn(f"{err}; going on without it")
             return _Work({entry.borrower: entry.because for entry in entries}, entries=entries)
-        return _Work({claim.borrower: claim.because for claim in claims}, claims=claims)
+        self._held.add(*claims, since=asked_at)
+        because = {claim.borrower: claim.because for claim in claims}
+        return _Work(because, claims={claim.borrower: claim for claim in claims})
 
     async def _wait_for_work(self) -> None:
         self._work.clear()
@@ -320,7 +342,7 @@ class Engine:
                 self._told.pop(reading.borrower, None)
         return evaluation
 
-    async def _consider(self, reading: Reading, arrived_at: float) -> None:
+    async def _consider(self, reading: Reading, arrived_at: float, work: _Work) -> None:
         """Plan a liquidation, or count why not; a borrower with one under way is left alone."""
         if self.dispatch is not None and reading.borrower in self.dispatch.busy:
             return
@@ -341,7 +363,14 @@ class Engine:
             self._tell(Note("plan" if self.dispatch else "dry run", reading=reading, plan=decision))
         self._told[reading.borrower] = "planned"
         if self.dispatch is not None:
-            await self.dispatch.put(Action(decision, reading, arrived_at))
+            claim = work.claims.pop(reading.borrower, None)
+            await self.dispatch.put(Action(decision, reading, arrived_at, claim))
+
+    async def _prepare(self) -> None:
+        """Ahead of the first burst: load what decodes it, and spare the garbage collector the book, which stays."""
+        await asyncio.to_thread(self.mirror.follower.warm)
+        gc.collect()
+        gc.freeze()
 
     async def _maintain(self) -> None:
         """Now and then the book goes to disk, so that a restart begins where this run was."""
@@ -393,10 +422,8 @@ class Engine:
                 await asyncio.wait(workers)
                 if self.dispatch is not None:
                     await self.dispatch.drained()
-        if self.dispatch is not None:
-            if self.dispatch.busy:
-                self._warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")
-            await self.dispatch.close()
+        if self.dispatch is not None and self.dispatch.busy:
+            self._warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")
 
     def _warn(self, text: str) -> None:
         """Say it, but not every second while a fault lasts."""

@@ -1,7 +1,7 @@
 """Execute: try a plan by a call of the very transaction, hand it to the sender, and read what the chain made of it."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from time import monotonic
 from typing import Any
@@ -48,11 +48,11 @@ class Executor:
         settled = await self._sender.recover()
         return [(plan_of(end.attempt.memo), _receipt(end)) for end in settled if end.attempt.memo]
 
-    async def send(self, plan: Liquidation) -> str:
+    async def send(self, plan: Liquidation, *, hindrance: Callable[[], str] = str) -> str:
         """Simulate, sign, journal and broadcast; returns the transaction hash, whose `receipt` must then be awaited.
 
-        Raises Reverted when the simulation refuses the plan, Denied when policy, journal or key forbid it: then nothing
-        was signed.
+        `hindrance` is asked just before it is signed, and names what forbids it by then, or is empty. Raises Reverted
+        when the simulation refuses the plan, Denied when policy, journal or key forbid it: then nothing was signed.
         """
         self._sender.check(plan.borrower)
         to, data = call_of(plan, self._market.addresses.pool)
@@ -69,7 +69,7 @@ class Executor:
             native_price=_native_price(plan),
             memo=asdict(plan),
         )
-        return await self._sender.send(ready, chain_count=count)
+        return await self._sender.send(ready, chain_count=count, hindrance=hindrance)
 
     async def receipt(self, tx_hash: str, plan: Liquidation) -> Receipt:
         """Wait until the chain has decided; Unreachable when the liquidation was cancelled or its nonce taken."""
@@ -85,7 +85,7 @@ class Executor:
         answers = await self._market.rpc.batch(
             [
                 ("eth_call", [capped, "latest"]),
-                ("eth_estimateGas", [call]),
+                ("eth_estimateGas", [call, "latest"]),
                 ("eth_gasPrice", []),
                 ("eth_getTransactionCount", [self.address, "latest"]),
                 ("eth_getBlockByNumber", ["latest", False]),

@@ -5,9 +5,10 @@ at a time deals with a borrower; and it is proved once more just before each sen
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from liqcli.bot.decide import Skip, decide
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
@@ -68,14 +69,22 @@ class Worker:
         if self._executor is not None:
             await self._recover(self._executor)
         self._tell(Note("READY", "claiming from the queue"))
-        keeping = asyncio.create_task(self._held.keep())
+        keeping = [asyncio.create_task(work) for work in self._kept()]
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(self._settings.workers):
                     tasks.create_task(self._work(stop))
             await self._drain()
         finally:
-            keeping.cancel()
+            for task in keeping:
+                task.cancel()
+
+    def _kept(self) -> list[Coroutine[Any, Any, None]]:
+        """What goes on beside the work: claims stay ours, and new pools are found."""
+        if self._exchange is None:
+            return [self._held.keep()]
+        every_s = self._settings.maintenance_interval_s
+        return [self._held.keep(), self._exchange.keep(every_s, warn=self._warn)]
 
     async def _recover(self, executor: Executor) -> None:
         for plan, end in await executor.recover():
@@ -207,7 +216,7 @@ class Worker:
         if self._settling:
             await asyncio.wait(self._settling, timeout=_DRAIN_S)
         with suppress(Unreachable):
-            await self._held.release()
+            await self._held.release_all()
 
     def _warn(self, text: str) -> None:
         if monotonic() - self._warned_at >= _WARN_EVERY_S:

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 
 from liqcli.errors import Unreachable
 from liqcli.store.queue import BorrowerQueue, Claim
+
+_BELIEVED = 0.9
+"""The share of a lease for which we count on it without asking Redis again."""
 
 
 class HeldClaims:
@@ -14,31 +18,43 @@ class HeldClaims:
     def __init__(self, queue: BorrowerQueue, *, lease_s: float) -> None:
         self._queue = queue
         self._renew_every_s = lease_s / 3
-        self._held: set[Claim] = set()
+        self._believed_s = lease_s * _BELIEVED
+        self._until: dict[Claim, float] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._until)
 
     def __contains__(self, claim: Claim) -> bool:
-        return claim in self._held
+        return claim in self._until
 
-    def add(self, *claims: Claim) -> None:
-        """Keep these alive from now on."""
-        self._held.update(claims)
+    def add(self, *claims: Claim, since: float | None = None) -> None:
+        """Keep these alive from now on; `since` is the monotonic second before they were claimed, else now."""
+        until = (monotonic() if since is None else since) + self._believed_s
+        self._until.update(dict.fromkeys(claims, until))
 
     async def keep(self) -> None:
         """Renew until cancelled; those that went to somebody else are dropped. A silent Redis is waited out."""
         while True:
             await asyncio.sleep(self._renew_every_s)
-            try:
-                await self._renew(*self._held)
-            except Unreachable:
-                continue
+            await self.prove(*self._until)
+
+    async def prove(self, *claims: Claim) -> None:
+        """Renew these if Redis answers; those that went to somebody else are dropped."""
+        with suppress(Unreachable):
+            await self._renew(*claims)
+
+    def is_ours(self, claim: Claim) -> bool:
+        """Whether a lease is surely ours by our own clock and all that Redis has said so far; asks nothing."""
+        return monotonic() < self._until.get(claim, 0.0)
 
     async def fence(self, claim: Claim) -> bool:
         """Just before a send: whether a whole lease is ours from now on; if not, somebody else has the borrower."""
         await self._renew(claim)
-        return claim in self._held
+        return claim in self._until
+
+    def forget(self, claim: Claim) -> None:
+        """Let a lease run out by itself: until then nobody else gets the borrower."""
+        self._until.pop(claim, None)
 
     async def done(self, *claims: Claim) -> None:
         """Finish these; those lost meanwhile are left to their new holder."""
@@ -51,10 +67,13 @@ class HeldClaims:
             await self._queue.retry(claims, reason)
 
     async def release(self, *claims: Claim) -> None:
-        """Give these, or everything, back untouched, as when the process ends."""
-        given = claims or tuple(self._held)
-        with self._letting_go(given):
-            await self._queue.release(given)
+        """Give these back untouched."""
+        with self._letting_go(claims):
+            await self._queue.release(claims)
+
+    async def release_all(self) -> None:
+        """Give everything back untouched, as when the process ends."""
+        await self.release(*self._until)
 
     @contextmanager
     def _letting_go(self, claims: Sequence[Claim]) -> Iterator[None]:
@@ -62,8 +81,14 @@ class HeldClaims:
         try:
             yield
         finally:
-            self._held.difference_update(claims)
+            for claim in claims:
+                self.forget(claim)
 
     async def _renew(self, *claims: Claim) -> None:
-        ours = await self._queue.renew(claims)
-        self._held.difference_update(set(claims) - set(ours))
+        asked_at = monotonic()
+        ours = set(await self._queue.renew(claims))
+        for claim in claims:
+            if claim not in ours:
+                self.forget(claim)
+            elif claim in self._until:  # not let go while Redis was asked
+                self._until[claim] = asked_at + self._believed_s

@@ -140,15 +140,18 @@ class Sender:
         if any(attempts[0].subject == subject for attempts in self._journal.open.values()):
             raise Denied(f"one for {subject} is under way", reason="under way")
 
-    async def send(self, call: Call, *, chain_count: int | None = None) -> str:
+    async def send(self, call: Call, *, chain_count: int | None = None, hindrance: Callable[[], str] = str) -> str:
         """Sign, journal and broadcast; returns the hash, whose `settled` must then be awaited.
 
-        `chain_count` is the address's transaction count if the caller has just read it. Waits while eight are under
-        way. Raises Denied when the policy, the journal or the state of the key forbids it: then nothing was sent.
+        `chain_count` is the address's transaction count if the caller has just read it; `hindrance`, asked last, names
+        what forbids this call by then, or is empty. Waits while eight are under way. Raises Denied when the policy, the
+        journal or the state of the key forbids it: then nothing was sent.
         """
         async with self._signing:
             self.check(call.subject)
             nonce = await self._take_nonce(chain_count)
+            if reason := hindrance():
+                raise Denied(f"not sent: {reason}", reason=reason)
             transaction = Transaction(self.policy.chain_id, nonce, call.to, call.data, call.gas, call.max_fee_per_gas)
             attempt = self._sign(transaction, call.subject, call.memo, call.native_price, is_cancel=False)
             self._next = nonce + 1

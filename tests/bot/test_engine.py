@@ -11,17 +11,22 @@ from liqcli.book.follow import Follower, begin_at_first_block
 from liqcli.book.mirror import Mirror
 from liqcli.book.opening import catch_up
 from liqcli.bot.engine import Engine
+from liqcli.chain.exchange import open_exchange
 from liqcli.chain.market import open_market
 from liqcli.chain.rpc import Rpc
 from liqcli.config import load_settings
 from liqcli.errors import Reverted, Unreachable
 from liqcli.model import WAD, EventKind, Tier
 from liqcli.sandbox import calls
+from liqcli.sandbox.build import Build
+from liqcli.sandbox.exchange import PoolListing, TradedPair, _fill_v2
 from liqcli.sandbox.transactions import send_all
 from liqcli.sandbox.valkey import start_valkey
 from liqcli.store.cache import HealthCache
 from liqcli.store.connection import open_redis
 from liqcli.store.queue import BorrowerQueue, Entry
+from tests.contracts.stage import settings_of
+from tests.wallet.wallets import FAST as FAST_SENDER
 from tests.wallet.wallets import executor_on
 
 NAMESPACE = "liq:999:engine-test:v1"
@@ -49,7 +54,7 @@ class RecordingRpc(Rpc):
 
 
 @asynccontextmanager
-async def bot(world, redis, *, live, notes=None, **settings):
+async def bot(world, redis, *, live, notes=None, pace=FAST_SENDER, exchange=None, **settings):
     """An engine over the sandbox's market, running until the block ends, then drained."""
     with TemporaryDirectory() as directory:
         async with RecordingRpc(world.facts.rpc_url) as rpc:
@@ -58,13 +63,15 @@ async def bot(world, redis, *, live, notes=None, **settings):
             await catch_up(follower, (await market.head())[0])
             mirror = Mirror(follower)
             await mirror.open()
+            loaded = load_settings({**FAST, **settings})
             engine = Engine(
                 market=market,
                 mirror=mirror,
-                queue=BorrowerQueue(redis, namespace=NAMESPACE),
+                queue=BorrowerQueue(redis, namespace=NAMESPACE, lease_s=loaded.queue.lease_s),
                 cache=HealthCache(redis, namespace=NAMESPACE),
-                settings=load_settings({**FAST, **settings}),
-                executor=executor_on(market, world, directory) if live else None,
+                settings=loaded,
+                executor=executor_on(market, world, directory, pace=pace) if live else None,
+                exchange=exchange and await open_exchange(market, exchange),
                 tell=(lambda _: None) if notes is None else notes.append,
             )
             stop = asyncio.Event()
@@ -112,19 +119,17 @@ async def crash(world, percent):
 
 
 async def test_whoever_falls_below_one_in_a_crash_is_liquidated(chain, redis):
-    """After prices fall, real liquidationCalls bring every profitable borrower back above one."""
+    """After prices fall, real liquidationCalls bring everybody back above one but those left alone for a reason."""
     notes = []
     async with bot(chain, redis, live=True, notes=notes) as engine:
         await crash(chain, 12)
-        fallen = await liquidatable(chain)
-        assert len(fallen) >= 3
-        await until(lambda: engine.tally.won >= len(fallen) - engine.tally.skipped.total(), 30)
+        async with asyncio.timeout(60):
+            while await liquidatable(chain) - {note.reading.borrower for note in notes if note.kind == "skip"}:
+                await asyncio.sleep(0.1)
     won = [note for note in notes if note.kind == "won"]
-    assert {note.plan.borrower for note in won} & fallen
+    assert len({note.plan.borrower for note in won}) >= 3
     assert engine.tally.profit_base == sum(note.receipt.profit_base for note in won) > 0
     assert (engine.tally.failed, engine.tally.lost) == (0, 0)
-    left = await liquidatable(chain)
-    assert len(left) < len(fallen)
 
 
 async def test_a_receipt_pays_what_the_plan_expected(chain, redis):
@@ -242,11 +247,35 @@ async def test_the_bot_goes_on_from_the_book_while_redis_is_gone(chain, tmp_path
     async with bot(chain, client, live=True, notes=notes) as engine:
         await until(lambda: engine.tally.won >= 1)
         await server.stop()
+        await engine.dispatch.drained()
+        won = engine.tally.won
         await crash(chain, 12)
         fallen = await liquidatable(chain)
-        won = engine.tally.won
         await until(lambda: engine.tally.won > won, 20)
         assert fallen
     await client.aclose()
     assert any(note.kind == "warn" and "Redis" in note.text for note in notes)
     assert engine.tally.lost == 0
+
+
+async def test_a_pool_that_opens_during_a_run_is_used(chain, redis):
+    """At the next maintenance the exchange has the new way; a router that does not answer then changes nothing."""
+    sold, bought = chain.deployment.asset("UBTC"), chain.deployment.asset("UETH")
+    options = {"maintenance_interval_s": 0.1, "exchange": settings_of(chain)}
+    async with bot(chain, redis, live=False, **options) as engine:
+        before = engine.exchange.routes(sold.token, bought.token)
+        await open_pool(chain, sold, bought)
+        straight = (sold.token, bought.token)
+        await until(lambda: straight in {route.tokens for route in engine.exchange.routes(*straight)})
+        assert straight not in {route.tokens for route in before}
+        known = engine.exchange.routes(*straight)
+        await chain.rpc.call("anvil_setCode", chain.facts.router_v2, "0x60006000fd")
+        await asyncio.sleep(0.5)
+        assert engine.exchange.routes(*straight) == known
+
+
+async def open_pool(world, first, second):
+    """A V2 pool of a million dollars a side."""
+    build = Build(world.deployment.deployer, 0)
+    _fill_v2(build, world.exchange.router_v2, TradedPair(PoolListing(2, "", "", 0, 1e6), first, second))
+    await send_all(world.rpc, build.transactions)

@@ -12,23 +12,25 @@ from liqcli.model import Tier
 from liqcli.store.cache import HealthCache
 from liqcli.store.queue import BorrowerQueue, Entry
 from tests.bot.test_engine import RecordingRpc, account_health, crash, liquidatable, until
+from tests.wallet.wallets import FAST as FAST_SENDER
 from tests.wallet.wallets import executor_on
 
 NAMESPACE = "liq:999:worker-test:v1"
 
 
 @asynccontextmanager
-async def working(world, redis, *, live, notes, **settings):
+async def working(world, redis, *, live, notes, namespace=NAMESPACE, key=None, pace=FAST_SENDER, **settings):
     """A worker on the sandbox's market until the block ends, then drained."""
     with TemporaryDirectory() as directory:
         async with RecordingRpc(world.facts.rpc_url) as rpc:
             market = await open_market(rpc, name="worker-test", provider=world.facts.provider, chain_id=999)
+            loaded = load_settings({"workers": 2, **settings})
             worker = Worker(
                 market=market,
-                queue=BorrowerQueue(redis, namespace=NAMESPACE),
-                cache=HealthCache(redis, namespace=NAMESPACE),
-                settings=load_settings({"workers": 2, **settings}),
-                executor=executor_on(market, world, directory) if live else None,
+                queue=BorrowerQueue(redis, namespace=namespace, lease_s=loaded.queue.lease_s),
+                cache=HealthCache(redis, namespace=namespace),
+                settings=loaded,
+                executor=executor_on(market, world, directory, key=key, pace=pace) if live else None,
                 exchange=None,
                 tell=notes.append,
             )

@@ -39,13 +39,13 @@ def policy_on(pool, directory, **limits) -> Policy:
     return Policy(**{**usual, **limits})
 
 
-def sender_on(rpc, world, directory, *, journal=None, pace=FAST, limits=None, **options) -> Sender:
-    """A sender with the sandbox's key; its journal lies in the directory."""
-    signer = Signer(key_of(world), policy_on(world.facts.pool, directory, **(limits or {})))
+def sender_on(rpc, world, directory, *, key=None, journal=None, pace=FAST, limits=None, **options) -> Sender:
+    """A sender with the sandbox's key, or another; its journal lies in the directory."""
+    signer = Signer(key or key_of(world), policy_on(world.facts.pool, directory, **(limits or {})))
     journal = journal or Journal(Path(directory) / "journal")
     return Sender(rpc, signer, journal, loss_of=loss_of, pace=pace, **options)
 
 
 def executor_on(market, world, directory, **options) -> Executor:
-    """An executor with the sandbox's key."""
+    """An executor with the sandbox's key, or another."""
     return Executor(market, sender_on(market.rpc, world, directory, **options))
