@@ -1,7 +1,7 @@
 """Where seized collateral is sold: which pools there are, and what the exchanges' own contracts say a sale brings."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 
 from liqcli.chain.abi import (
@@ -24,7 +24,7 @@ from liqcli.chain.market import Market
 from liqcli.chain.reserves import required
 from liqcli.chain.routes import Offers, Quote, Route, Sale, Venue, routes_between
 from liqcli.config import ExchangeSettings
-from liqcli.errors import ConfigError, WrongTarget
+from liqcli.errors import ConfigError, LiqError, WrongTarget
 from liqcli.model import Address
 
 _LOOKUPS_IN_ONE_CALL = 500
@@ -51,6 +51,15 @@ class Exchange:
         assets = [reserve.asset for reserve in self._market.reserves]
         self._venues = tuple([await self._venue(assets, *names) for names in self._routers()])
         self._routes = {}
+
+    async def keep(self, every_s: float, *, warn: Callable[[str], None]) -> None:
+        """Look the pools up every so often until cancelled; those known stay while that fails."""
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await self.reload()
+            except LiqError as err:
+                warn(f"going on with the pools known: {err}")
 
     def routes(self, sold: Address, bought: Address) -> tuple[Route, ...]:
         """Every way from one token to another: straight, and over a hub."""
