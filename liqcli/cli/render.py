@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout, with its schema version first."""
-    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, ensure_ascii=False, allow_nan=False))
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def print_error(err: LiqError, *, as_json: bool) -> None:
