@@ -14,10 +14,18 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 from liqcli.cli.config import settings_schema
+from liqcli.cli.exit_codes import exit_codes
 from liqcli.cli.main import app_for
 from liqcli.config import ENV_PREFIX, Settings
 
 HERE = Path(__file__).parent
+EXIT_CODES_HEAD = """## Exit codes
+
+The same for every command. Errors are `error: ...` and `hint: ...` on stderr; with `--json` they are
+`{"error": {"code", "message", "hint"}}` on stdout.
+
+| code | means |
+|---|---|"""
 SETTINGS_HEAD = """# Settings
 
 Every setting, its default and its environment variable. Precedence: command-line flag > environment > `./liq.toml` >
@@ -32,7 +40,13 @@ def cli_page() -> str:
     """The reference of all commands, by Typer's own generator."""
     command = get_command(app_for([]))
     text = get_docs_for_click(obj=command, ctx=command.make_context("liq", [], resilient_parsing=True), name="liq")
-    return text.replace("# `liq`", "# Commands", 1).strip() + "\n"
+    return text.replace("# `liq`", "# Commands", 1).strip() + "\n\n" + exit_code_table()
+
+
+def exit_code_table() -> str:
+    """What a script may make of an exit code."""
+    rows = [f"| {code} | {meaning} |" for code, meaning in exit_codes().items()]
+    return "\n".join([EXIT_CODES_HEAD, *rows]) + "\n"
 
 
 def settings_page() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options
+from liqcli.cli.exit_codes import FOUND
 from liqcli.cli.render import address, print_json, print_table, progress, say
 from liqcli.config import Settings
 from liqcli.errors import AlreadyRunning
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from liqcli.book.positions import Book
 
 app = typer.Typer(help="The exact copy of every position: audit it, and bring borrowers in and out.")
-_FOUND = 10
+
 _UNREAD = 4
 _SAMPLE = 100
 
@@ -48,7 +49,7 @@ def audit(
     else:
         _print_report(report, gaps)
     if report.mismatches:
-        raise typer.Exit(_FOUND)
+        raise typer.Exit(FOUND)
     if report.unknown:
         raise typer.Exit(_UNREAD)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from liqcli.cli.exit_codes import INTERRUPTED, exit_codes
 from liqcli.cli.outline import help_of
 from liqcli.cli.render import print_error
 from liqcli.errors import ConfigError, LiqError, UsageError
@@ -29,22 +30,33 @@ COMMANDS = (
     "metrics",
 )
 GROUPS = ("audit", "queue", "book", "diagnose", "keys", "contract", "config", "markets", "sandbox")
+_EPILOG = "\n\n".join(
+    [
+        "Example: liq run --sandbox --duration 60s",
+        "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in exit_codes().items()),
+    ]
+)
 _REPORT = "this is a bug in liq: please report it with the command that showed it"
 
 
 def _show_version(*, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from liqcli.cli.versions import versions
 
-        beside = " · ".join(f"{name} {version(name)}" for name in ("web3", "redis", "typer"))
-        print(f"liq {version('liqcli')} · python {sys.version.split()[0]} · {beside}")
+        print(versions())
         raise typer.Exit
 
 
 def options(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the versions of liq and its parts, and leave.",
+            callback=_show_version,
+            is_eager=True,
+        ),
     ] = False,
 ) -> None:
     """Hold the options of `liq` itself."""
@@ -55,7 +67,7 @@ def app_for(args: list[str]) -> typer.Typer:
     app = typer.Typer(
         name="liq",
         help="Liquidation toolkit for Aave-V3 markets on HyperEVM, and the tool that says why an event channel lags.",
-        epilog="Example: liq run --sandbox --duration 60s",
+        epilog=_EPILOG,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
@@ -92,7 +104,7 @@ def exit_code_of(args: list[str]) -> int:
     except LiqError as err:
         shown = err
     except (typer.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None  # nobody reads: the interpreter must not flush to it either
         return 0

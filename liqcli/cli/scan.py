@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options
+from liqcli.cli.exit_codes import FOUND
 from liqcli.cli.render import address, health, print_json, print_table, say, usd
 from liqcli.config import Settings
 from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Liquidation, Reading, Tier
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from liqcli.chain.exchange import Exchange
     from liqcli.chain.market import Market
 
-_FOUND = 10
 _UNREAD = 4
 _SPARE = 100
 """Read beside those to be shown: on a moving market some leave their tier before they are confirmed."""
@@ -87,7 +87,7 @@ def scan(
     if answer.failed:
         raise typer.Exit(_UNREAD)
     if fail_on_found and answer.shown:
-        raise typer.Exit(_FOUND)
+        raise typer.Exit(FOUND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ import platform
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from liqcli.chain.rpc import Rpc
 from liqcli.errors import Unreachable
 from liqcli.model import Address
 from liqcli.sandbox.npm import PartsMissing, find_package
 from liqcli.sandbox.process import Child, free_port, spawn
+
+if TYPE_CHECKING:
+    from liqcli.chain.rpc import Rpc
 
 CHAIN_ID = 999
 BASE_FEE = 10**8
@@ -83,7 +86,7 @@ async def start_anvil(directory: Path, *, automine: bool) -> Node:
     raise AssertionError
 
 
-async def mine_every(seconds: float, rpc: Rpc) -> None:
+async def mine_every(seconds: float, rpc: "Rpc") -> None:
     """Make a block every so many seconds until cancelled, or until the node is gone."""
     while True:
         await asyncio.sleep(seconds)
@@ -91,7 +94,7 @@ async def mine_every(seconds: float, rpc: Rpc) -> None:
         await rpc.call("evm_mine")
 
 
-async def restore_base_fee(rpc: Rpc) -> None:
+async def restore_base_fee(rpc: "Rpc") -> None:
     """Make the next block's base fee the usual one: empty blocks let it sink to nothing, where HyperEVM's stays."""
     await rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
 
@@ -130,6 +133,8 @@ def _argv(binary: Path, port: int, config: Path, *, automine: bool) -> list[str]
 
 async def _is_ours(url: str, config: Path) -> bool:
     """Whether the answering node is the child: its accounts are random, so no other node has them."""
+    from liqcli.chain.rpc import Rpc  # finding the binary needs no client
+
     async with Rpc(url, timeout_s=2.0) as rpc:
         answering = await rpc.call("eth_accounts")
     return _is_written(config) and _addresses(config) == answering
