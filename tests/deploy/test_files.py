@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -240,3 +241,15 @@ def test_valkey_takes_the_options_of_the_compose_file(tmp_path):
     finally:
         server.kill()
         server.communicate()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
+    """Its own checker knows every setting of it, and has no complaint."""
+    text = (DEPLOY / "liqcli.service").read_text().replace("/opt/liqcli/bin/liq", sys.executable)
+    (tmp_path / "liqcli.service").write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / "liqcli.service")], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if "liqcli.service" in line]
+    assert (done.returncode, complaints) == (0, [])
