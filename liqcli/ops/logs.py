@@ -144,13 +144,13 @@ def facts_of(note: "Note") -> dict[str, Any]:
 
 def log_library_warnings(structured: Structured | None, say: Callable[[str], None]) -> Callable[[], None]:
     """Send what libraries log from WARNING on the same way, `say` where it is not structured; returns the undoing."""
-    handler = _Handler(structured, say)
+    handler = _LibraryWarnings(structured, say)
     root = logging.getLogger()
     root.addHandler(handler)
     return lambda: root.removeHandler(handler)
 
 
-class _Handler(logging.Handler):
+class _LibraryWarnings(logging.Handler):
     """Library warnings as lines; in words only an exception's type and text are told."""
 
     def __init__(self, structured: Structured | None, say: Callable[[str], None]) -> None:
