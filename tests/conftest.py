@@ -5,6 +5,7 @@ A part that cannot start fails the test; nothing is skipped.
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from time import time
 
 import pytest
 import pytest_asyncio
@@ -33,8 +34,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 async def chain(world: World) -> AsyncIterator[World]:
     """The world with a play of its own, whose chain is put back after the test as it was before.
 
-    Another test's play would go on with the prices and people of a chain that is no more.
+    Another test's play would go on with the prices and people of a chain that is no more, and its clock too: a revert
+    takes back the block whose time was set, not the difference between the node's clock and ours that this made.
     """
+    await world.rpc.call("anvil_setTime", int(time()))
     snapshot = await world.rpc.call("evm_snapshot")
     play = Scenario(world.rpc, world.deployment, world.plans, exchange=world.exchange, seed=1, pause_s=1.0)
     yield replace(world, scenario=play)
