@@ -24,7 +24,11 @@ SETTINGS = {"tiers": {"critical": {"interval_s": 0.3}}, "workers": 2}
 
 @asynccontextmanager
 async def bot_behind(world, redis, *urls, live=False, notes=None, timeout_s=0.6, ws_url=None, poll_s=0.05):
-    """An engine that is ready, run until the block ends, then drained; with a websocket it looks when that says so."""
+    """An engine that is ready, run until the block ends, then drained; with a websocket it looks when that says so.
+
+    What it said is added to a TimeoutError: otherwise nobody knows what it was doing instead.
+    """
+    said = [] if notes is None else notes
     with TemporaryDirectory() as directory:
         async with AsyncExitStack() as stack:
             rpc = await stack.enter_async_context(Rpc([Endpoint(url) for url in urls], timeout_s=timeout_s))
@@ -41,13 +45,16 @@ async def bot_behind(world, redis, *urls, live=False, notes=None, timeout_s=0.6,
                 settings=load_settings({**SETTINGS, "rpc": {"poll_interval_s": poll_s}}),
                 stream=await stack.enter_async_context(stream) if stream else None,
                 executor=executor_on(market, world, directory) if live else None,
-                tell=(lambda _: None) if notes is None else notes.append,
+                tell=said.append,
             )
             stop = asyncio.Event()
             running = asyncio.create_task(engine.run(stop))
             try:
                 await until(lambda: engine.is_ready or running.done())
                 yield engine
+            except TimeoutError as err:
+                err.add_note("\n".join([f"{note.kind}: {note.text}" for note in said] + [str(rpc.health())]))
+                raise
             finally:
                 stop.set()
                 await running
