@@ -1,5 +1,6 @@
 """`liq`: the commands put together, and the one place where errors become output and exit codes."""
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -88,9 +89,16 @@ def app_for(args: list[str]) -> typer.Typer:
 
 def main() -> None:
     """Run `liq`, and leave with the exit code of what happened."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # another encoding is no reason to stop
+    _keep_streams()
     sys.exit(exit_code_of(sys.argv[1:]))
+
+
+def _keep_streams() -> None:
+    """Another encoding is no reason to stop, and neither is a stream that the caller has closed."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def exit_code_of(args: list[str]) -> int:

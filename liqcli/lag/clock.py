@@ -31,7 +31,7 @@ MONTHS = {
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhd])")
-_TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
+_TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?")
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +98,7 @@ def syslog_us(stamp: re.Match[str], newest: date) -> int:
 
 
 def moment_us(text: str, *, log_end: Callable[[], int | None], option: str) -> int:
-    """What `--since` and `--until` take: an ISO time, `14:39[:05]`, or `-15m` before the end of the log.
+    """What `--since` and `--until` take: an ISO time, `14:39[:05[.25]]`, or `-15m` before the end of the log.
 
     A time of day means the day the log ends on, or for --since the day before where that would lie after its end;
     the end is now where the log does not tell.
@@ -108,7 +108,8 @@ def moment_us(text: str, *, log_end: Callable[[], int | None], option: str) -> i
         return _end(log_end) - int(relative[1]) * _UNITS[relative[2]] * SECOND
     if clock := _TIME_OF_DAY.fullmatch(text):
         end = _end(log_end)
-        moment = end - end % DAY + (int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3] or 0)) * SECOND
+        of_day = (int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3] or 0)) * SECOND + fraction_us(clock[4])
+        moment = end - end % DAY + of_day
         return moment - DAY if option == "--since" and moment > end else moment
     return _iso_moment(text, option)
 

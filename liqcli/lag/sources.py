@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -118,17 +118,18 @@ def opened(source: Source) -> Iterator[Opened]:
         with open_source(source) as open_input:
             yield open_input
     except OSError as error:
-        raise InputError(f"cannot read {source.name}: {error.strerror}", hint=f"check: ls -l {source.name}") from error
+        where = "pipe the log: BOT 2>&1 | liq diagnose lag -" if source.path is None else f"check: ls -l {source.name}"
+        raise InputError(f"cannot read {source.name}: {error.strerror}", hint=where) from error
 
 
 def open_source(source: Source) -> Opened:
     """Open one input and recognise compression and encoding by its first bytes, never by its name."""
     file = _open_file(source)
-    try:
-        return _recognise(source, file)
-    except BaseException:
-        file.close()
-        raise
+    with ExitStack() as unless_opened:
+        unless_opened.callback(file.close)
+        recognised = _recognise(source, file)
+        unless_opened.pop_all()
+    return recognised
 
 
 def _recognise(source: Source, file: io.BufferedReader) -> Opened:

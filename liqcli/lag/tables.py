@@ -223,6 +223,8 @@ def _understood(inputs: InputSummary) -> str:
     if inputs.ansi:
         parts.append("ANSI removed")
     parts.append(f"{count(inputs.skipped_lines)} skipped")
+    if inputs.outside_lines:
+        parts.append(f"{count(inputs.outside_lines)} outside --since/--until")
     return " · ".join(parts)
 
 

@@ -22,6 +22,7 @@ class Expanded(io.RawIOBase):
         self.file = file
         self.expanded = 0
         self.stream = _decompressor(file, compression)
+        self.damage = _damage_errors()
 
     def readable(self) -> bool:
         """True: that is all it does."""
@@ -31,9 +32,7 @@ class Expanded(io.RawIOBase):
         """The next bytes of text; InputError at damage and at bombs."""
         try:
             data = self.stream.read(len(buffer))
-        except Exception as error:
-            if not isinstance(error, _damage_errors()):
-                raise
+        except self.damage as error:
             where = f"after {self.expanded:,} bytes of text"
             raise InputError(f"{self.name} is damaged {where}: {error}", hint="unpack what is left by hand") from error
         self.expanded += len(data)

@@ -272,6 +272,26 @@ def test_a_terminal_without_unicode_gets_ascii(environment):
     assert b"?" not in result.stdout
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_is_no_error(closed):
+    """What started it may have closed stdout or stderr: nothing is shown there, and the exit code still tells."""
+    command = f"{LIQ} diagnose lag {GOLDEN} --fail-on high {closed}"
+
+    result = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+
+    assert result.returncode == 10
+    assert b"Traceback" not in result.stderr
+
+
+def test_what_the_window_leaves_out_is_counted(capsys):
+    """No lag in the window is not no lag in the log."""
+    _, out = answer(capsys, GOLDEN, "--since", "14:39:45.999300", "--until", "2025-05-14T14:39:45.999400Z")
+    _, none = answer(capsys, GOLDEN, "--until", "2025-05-13")
+
+    assert "outside --since/--until" in out
+    assert "54 outside --since/--until" in none
+
+
 def test_a_reader_that_leaves_early_is_no_error():
     """As with `| head -1`: quiet, like any other filter."""
     command = f"{LIQ} diagnose lag {GOLDEN} | head -1"
@@ -344,14 +364,16 @@ def test_follow_redraws_until_it_is_stopped(tmp_path):
     line = "2025-05-14T14:39:01.000000Z ERROR artemis_core::engine: error receiving event: channel lagged by {}\n"
     log.write_text(line.format(10))
     child = pexpect.spawn(
-        str(LIQ), ["diagnose", "lag", "--follow", str(log)], dimensions=(60, 100), timeout=30,
+        str(LIQ), ["diagnose", "lag", "--follow", str(log)], dimensions=(60, 100), timeout=60,
         env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color"},
     )  # fmt: skip
     child.expect("10, all on the event channel")
+    child.expect("Ctrl-C ends")
 
     with log.open("a") as file:
         file.write(line.format(3_000))
     child.expect("3,010, all on the event channel")
+    child.expect("Ctrl-C ends")  # the picture is whole and it waits: an interrupt amid the drawing may get lost
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()
