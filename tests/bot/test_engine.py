@@ -84,7 +84,7 @@ async def bot(world, redis, *, live, notes=None, pace=FAST_SENDER, exchange=None
                 await running
 
 
-async def until(condition, timeout_s=30.0):
+async def until(condition, timeout_s=10.0):
     """Wait for a fact that the bot brings about."""
     async with asyncio.timeout(timeout_s):
         while not condition():

@@ -8,7 +8,7 @@ import pytest
 
 from liqcli.bot.ledger import STARTED, Decision, Ledger, Rival, read_decisions
 from liqcli.bot.notes import Note
-from liqcli.bot.report import report_on
+from liqcli.bot.report import reports_on
 from liqcli.bot.report_page import render_page
 from liqcli.model import BASE_UNIT, Liquidation, ProfitLine, Reading, Receipt
 
@@ -19,7 +19,7 @@ PLAN = Liquidation(
 )  # fmt: skip
 WON = Receipt("0x" + "cc" * 32, 101, True, 400_000, 10**9, 10**9, 10**18, PLAN.profit)  # noqa: FBT003
 FAILED = replace(WON, succeeded=False, profit=(ProfitLine("gas", -5),))
-READING = Reading(BORROWER, 10**10, 10**10, 10**18 - 1, 100, int(datetime.now(UTC).timestamp()) - 7)
+READING = Reading(BORROWER, 10**10, 10**10, 10**18 - 1, 100, 1_700_000_000)
 YESTERDAY = timedelta(days=1)
 
 
@@ -36,12 +36,13 @@ def written(tmp_path):
 
 def test_a_decision_comes_back_as_it_was(ledger, tmp_path):
     """Amounts as exact integers, the rival and the age of the reading included."""
-    ledger.note(Note("won", reading=READING, plan=PLAN, tx_hash="0x00", receipt=WON))
+    seven_seconds_ago = int(datetime.now(UTC).timestamp()) - 7
+    ledger.note(Note("won", reading=replace(READING, at=seven_seconds_ago), plan=PLAN, tx_hash="0x00", receipt=WON))
     ledger.lost(Note("failed", plan=PLAN), Rival("0x11", "0x22", 102, 2))
     won, lost = written(tmp_path)
     assert (won.kind, won.tx_hash, won.profit_base, won.gas_wei) == ("won", WON.tx_hash, WON.profit_base, 4 * 10**14)
     assert (won.debt_to_cover, won.expected_base, won.health_factor) == (10**9, PLAN.profit_base, 10**18 - 1)
-    assert won.reading_age_s >= 6
+    assert 6 <= won.reading_age_s <= 60
     assert (lost.kind, lost.rival) == ("lost", Rival("0x11", "0x22", 102, 2))
 
 
@@ -79,7 +80,7 @@ def test_the_report_adds_up(ledger, tmp_path):
     ledger.note(Note("won", plan=PLAN, receipt=WON))
     ledger.note(Note("failed", plan=PLAN, receipt=FAILED))
     now = datetime.now(UTC)
-    report = report_on(written(tmp_path), since=now - YESTERDAY, until=now)
+    [report] = reports_on(written(tmp_path), since=now - YESTERDAY, until=now)
     assert dict(report.counts) == {"skip": 3, "won": 1, "failed": 1}
     assert dict(report.skipped) == {"profit below min_profit": 2, "reserve paused": 1}
     assert report.expected_base == 2 * PLAN.profit_base
@@ -95,7 +96,7 @@ def test_the_page_escapes_what_is_foreign_and_loads_nothing():
     now = datetime.now(UTC)
     hostile = "<script>alert(1)</script> \x1b[2J &amp; ' onload=x"
     decision = Decision(now.timestamp(), "skip", "mine", "live", borrower=BORROWER, why=hostile)
-    page = render_page(report_on([decision], since=now - YESTERDAY, until=now))
+    page = render_page(reports_on([decision], since=now - YESTERDAY, until=now))
     assert "<script" not in page
     assert "\x1b" not in page
     assert "default-src 'none'" in page
@@ -105,6 +106,21 @@ def test_the_page_escapes_what_is_foreign_and_loads_nothing():
 def test_an_empty_ledger_is_an_empty_report(tmp_path):
     """No directory, no decisions, a page all the same."""
     now = datetime.now(UTC)
-    report = report_on(list(read_decisions(tmp_path / "none", now - YESTERDAY)), since=now - YESTERDAY, until=now)
+    [report] = reports_on(list(read_decisions(tmp_path / "none", now - YESTERDAY)), since=now - YESTERDAY, until=now)
     assert report.counts.total() == 0
-    assert "<svg" in render_page(report)
+    assert "<svg" in render_page([report])
+
+
+def test_modes_are_never_added_up(tmp_path):
+    """What a sandbox won is no live profit: a report for each mode, the live one first, and the page says which."""
+    for mode in ("dry run", "sandbox", "live"):
+        ledger = Ledger(tmp_path, market="mine", mode=mode)
+        ledger.mark(STARTED)
+        ledger.note(Note("won", plan=PLAN, receipt=WON))
+    now = datetime.now(UTC)
+    reports = reports_on(written(tmp_path), since=now - YESTERDAY, until=now)
+    assert [(report.mode, report.runs, report.counts["won"]) for report in reports] == [
+        ("live", 1, 1), ("sandbox", 1, 1), ("dry run", 1, 1),
+    ]  # fmt: skip
+    assert {report.profit_base for report in reports} == {WON.profit_base}
+    assert re.findall(r"<h2>([^<]+)</h2>", render_page(reports)) == ["live", "sandbox", "dry run"]

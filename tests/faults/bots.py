@@ -60,7 +60,7 @@ async def bot_behind(world, redis, *urls, live=False, notes=None, timeout_s=0.6,
                 await running
 
 
-async def until(condition, timeout_s=30.0):
+async def until(condition, timeout_s=10.0):
     """Wait for a fact that the bot brings about."""
     async with asyncio.timeout(timeout_s):
         while not condition():
