@@ -12,7 +12,7 @@ import typer
 
 from liqcli.cli import options
 from liqcli.cli.prices import Change, new_prices, parse_changes, untouched
-from liqcli.cli.render import address, health, print_json, print_table, progress, say, usd
+from liqcli.cli.render import address, health, print_json, print_table, say, usd
 from liqcli.config import Settings
 from liqcli.errors import InputError
 from liqcli.model import BASE_UNIT, WAD
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from liqcli.aave.account import AccountData, Position
     from liqcli.book.columns import Columns
     from liqcli.book.moment import Moment
-    from liqcli.book.opening import Progress
     from liqcli.chain.market import Market
     from liqcli.chain.reserves import ReserveTokens
+    from liqcli.cli.connect import Target
 
 STEPS = 80
 """Points of the curve; it goes to twice the shock asked for."""
@@ -105,20 +105,17 @@ async def _read(settings: Settings, *, sandbox: bool) -> Stage:
     async with AsyncExitStack() as stack:
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
         market = await connect.open_market_at(stack, settings, target)
-        return await _stage(market, settings, target.first_block)
+        return await _stage(market, settings, target)
 
 
-async def _stage(market: "Market", settings: Settings, first_block: int) -> Stage:
+async def _stage(market: "Market", settings: Settings, target: "Target") -> Stage:
     """The book, caught up to the block of the prices."""
-    from liqcli.book.follow import Follower
     from liqcli.book.moment import can_value, moment_at
-    from liqcli.book.opening import catch_up, checkpoint_path, identity_of, open_book
     from liqcli.book.reads import read_truth
+    from liqcli.cli.catching_up import caught_up
 
-    path = checkpoint_path(settings.data_dir, identity_of(market))
-    book = await open_book(market, path, first_block=first_block, tell=say)
-    follower = Follower(market, book, window_blocks=settings.rpc.log_window_blocks)
-    await catch_up(follower, (await market.head())[0], path=path, on_progress=_tell)
+    follower = await caught_up(market, settings, target)
+    book = follower.book
     truth = await read_truth(market, [], sources=book.price_sources, categories=book.categories)
     await follower.catch_up(truth.block)
     book.set_prices(truth.prices)
@@ -129,17 +126,12 @@ async def _stage(market: "Market", settings: Settings, first_block: int) -> Stag
     return Stage(book.cursor, moment, known, len(borrowers) - len(known), market.reserves)
 
 
-def _tell(done: "Progress") -> None:
-    progress(f"block {done.block:,} of {done.last:,}: {done.accounts:,} accounts")
-
-
 def _outcome(stage: Stage, prices: Mapping[int, int]) -> Outcome:
     from liqcli.book.columns import Columns
     from liqcli.book.moment import account_at, liquidatable, repriced
 
     columns = Columns()
-    for position in stage.positions.values():
-        columns.put(position)
+    columns.put(*stage.positions.values())
     after = repriced(stage.moment, prices)
     columns.revalue(after)
     chosen = [stage.positions[borrower] for borrower in columns.candidates()]

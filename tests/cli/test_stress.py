@@ -2,9 +2,11 @@
 
 from liqcli.chain.market import open_market
 from liqcli.cli import stress
+from liqcli.cli.connect import Target
 from liqcli.cli.prices import new_prices, parse_changes
 from liqcli.cli.stress_chart import draw
 from liqcli.config import load_settings
+from liqcli.lock import hold
 from liqcli.model import WAD
 from liqcli.sandbox.calls import set_price
 from liqcli.sandbox.transactions import send_all
@@ -14,7 +16,9 @@ async def staged(world, directory):
     """The market, and everybody's position in it."""
     market = await open_market(world.rpc, name="sandbox", provider=world.facts.provider, chain_id=None)
     settings = load_settings({"data_dir": directory})
-    return market, await stress._stage(market, settings, 0)
+    facts = world.facts
+    target = Target(facts.rpc_url, "sandbox", facts.provider, facts.chain_id, 0, settings.exchange)
+    return market, await stress._stage(market, settings, target)
 
 
 async def test_the_pool_agrees(chain, tmp_path):
@@ -33,6 +37,15 @@ async def test_the_pool_agrees(chain, tmp_path):
     assert len(below) > 5
     for each in outcome.fallen:
         assert abs(each.after.debt_base / readings[each.borrower].debt_base - 1) < 1e-6
+
+
+async def test_a_running_bots_checkpoint_is_left_alone(world, tmp_path):
+    """Beside a bot that keeps the book, the question writes none; without one, the next question begins at its end."""
+    with hold(tmp_path, "run", {"pid": 1}):
+        await staged(world, tmp_path)
+        assert list(tmp_path.rglob("*.book")) == []
+    await staged(world, tmp_path)
+    assert len(list(tmp_path.rglob("*.book"))) == 1
 
 
 async def test_the_curve_passes_through_the_answer(world, tmp_path):
