@@ -1,4 +1,7 @@
-"""The report over a ledger: what was planned, sent and won, what it paid, and why the rest was left."""
+"""The report over a ledger: what was planned, sent and won, what it paid, and why the rest was left.
+
+Each mode is summed up by itself: money of a sandbox or of a dry run is none.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,12 +11,15 @@ from datetime import datetime, timedelta
 from liqcli.bot.ledger import ENDED, STARTED, Decision
 
 BUCKETS = 48
+_MODES = ("live", "sandbox", "dry run")
+"""The most real first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Sums of the decisions between two times; money in base currency, gas in wei."""
+    """Sums of one mode's decisions between two times; money in base currency, gas in wei."""
 
+    mode: str
     since: datetime
     until: datetime
     decisions: tuple[Decision, ...]
@@ -43,11 +49,20 @@ class Report:
         return [(self.since + number * span, counts) for number, counts in enumerate(found)]
 
 
-def report_on(decisions: Sequence[Decision], *, since: datetime, until: datetime) -> Report:
-    """Sum the decisions up; expected profit is that of what was mined, to be held against what it paid."""
+def reports_on(decisions: Sequence[Decision], *, since: datetime, until: datetime) -> tuple[Report, ...]:
+    """A report for each mode that decided anything or ran, the most real first; an empty one where none did."""
+    found = {decision.mode for decision in decisions}
+    modes = [*(mode for mode in _MODES if mode in found), *sorted(found.difference(_MODES))]
+    return tuple(_report_on(decisions, mode, since=since, until=until) for mode in modes or [""])
+
+
+def _report_on(decisions: Sequence[Decision], mode: str, *, since: datetime, until: datetime) -> Report:
+    """Expected profit is that of what was mined, to be held against what it paid."""
+    decisions = [decision for decision in decisions if decision.mode == mode]
     about = tuple(decision for decision in decisions if decision.kind not in (STARTED, ENDED))
     mined = [decision for decision in about if decision.profit_base is not None]
     return Report(
+        mode=mode,
         since=since,
         until=until,
         decisions=about,

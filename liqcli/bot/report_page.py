@@ -18,38 +18,47 @@ td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}text{fo
 """
 
 
-def render_page(report: Report) -> str:
-    """A self-contained page with sums, charts and the mined transactions."""
-    span = f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC"
+def render_page(reports: Sequence[Report]) -> str:
+    """A self-contained page with sums, charts and the mined transactions of each mode."""
+    span = f"{reports[0].since:%Y-%m-%d %H:%M} to {reports[0].until:%Y-%m-%d %H:%M} UTC"
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
             f"<title>liq report</title><style>{_STYLE}</style></head><body>",
-            f"<h1>liq report</h1><p>{span}, {report.runs} runs</p>",
-            _table(["", ""], summary_rows(report)),
-            "<h2>Profit so far</h2>",
-            _profit_chart(report),
-            "<h2>Decisions</h2>",
-            _bars(report),
-            "<h2>Mined</h2>",
-            _table(["time", "outcome", "borrower", "expected", "paid", "transaction"], _mined_rows(report)),
-            "<h2>Left alone</h2>",
-            _table(["why", "times"], [[why, f"{count:,}"] for why, count in report.skipped.most_common()]),
+            f"<h1>liq report</h1><p>{span}</p>",
+            *map(_section, reports),
             "</body></html>",
         ]
     )
 
 
-def summary_rows(report: Report) -> list[list[str]]:
-    """The sums, each with its name."""
-    counts = report.counts
+def _section(report: Report) -> str:
+    return "\n".join(
+        [
+            f"<h2>{escape(safe(report.mode or 'nothing was decided'))}</h2><p>{report.runs} runs</p>",
+            _table(["decisions", report.mode], summary_rows([report])),
+            "<h3>Profit so far</h3>",
+            _profit_chart(report),
+            "<h3>Decisions</h3>",
+            _bars(report),
+            "<h3>Mined</h3>",
+            _table(["time", "outcome", "borrower", "expected", "paid", "transaction"], _mined_rows(report)),
+            "<h3>Left alone</h3>",
+            _table(["why", "times"], [[why, f"{count:,}"] for why, count in report.skipped.most_common()]),
+        ]
+    )
+
+
+def summary_rows(reports: Sequence[Report]) -> list[list[str]]:
+    """The sums, each with its name, a column for each report."""
     named = ("plan", "dry run", "sent", "won", "failed", "lost", "skip", "recovered")
+    counted = [kind for kind in named if any(report.counts[kind] for report in reports)]
     return [
-        *([kind, f"{counts[kind]:,}"] for kind in named if counts[kind]),
-        ["profit expected", _usd(report.expected_base)],
-        ["profit paid", _usd(report.profit_base)],
-        ["gas", f"{report.gas_wei / 10**18:.6f} HYPE"],
+        *([kind, *(f"{report.counts[kind]:,}" for report in reports)] for kind in counted),
+        ["profit expected", *(_usd(report.expected_base) for report in reports)],
+        ["profit paid", *(_usd(report.profit_base) for report in reports)],
+        ["gas", *(f"{report.gas_wei / 10**18:.6f} HYPE" for report in reports)],
     ]
 
 

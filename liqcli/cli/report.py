@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,17 +55,17 @@ def report(
         _print_people(found)
 
 
-def _read(settings: Settings, back_s: float) -> "Report":
+def _read(settings: Settings, back_s: float) -> "tuple[Report, ...]":
     from liqcli.bot.ledger import read_decisions
-    from liqcli.bot.report import report_on
+    from liqcli.bot.report import reports_on
 
     until = datetime.now(UTC)
     since = until - timedelta(seconds=back_s)
     decisions = list(read_decisions(ledger_directory(settings), since))
-    return report_on(decisions, since=since, until=until)
+    return reports_on(decisions, since=since, until=until)
 
 
-def _write_page(found: "Report", path: Path) -> None:
+def _write_page(found: "tuple[Report, ...]", path: Path) -> None:
     from liqcli.bot.report_page import render_page
     from liqcli.lag.output import write_file
 
@@ -72,10 +73,25 @@ def _write_page(found: "Report", path: Path) -> None:
     say(f"written to {path}")
 
 
-def _document(found: "Report") -> dict[str, Any]:
+def _document(found: "tuple[Report, ...]") -> dict[str, Any]:
+    """The sums on top are those of the most real mode; never of two modes together."""
     return {
-        "since": found.since.isoformat(timespec="seconds"),
-        "until": found.until.isoformat(timespec="seconds"),
+        "since": found[0].since.isoformat(timespec="seconds"),
+        "until": found[0].until.isoformat(timespec="seconds"),
+        "mode": found[0].mode or None,
+        **_sums(found[0]),
+        "modes": {report.mode: _sums(report) for report in found if report.mode},
+        "decisions": [_row(decision) for decision in _decisions(found)],
+    }
+
+
+def _decisions(found: "tuple[Report, ...]") -> "list[Decision]":
+    """Those of all modes in their order; each says its mode."""
+    return sorted((decision for report in found for decision in report.decisions), key=lambda decision: decision.at)
+
+
+def _sums(found: "Report") -> dict[str, Any]:
+    return {
         "runs": found.runs,
         "counts": dict(found.counts),
         "skipped": dict(found.skipped),
@@ -84,7 +100,6 @@ def _document(found: "Report") -> dict[str, Any]:
         "profit_base": str(found.profit_base),
         "profit_usd": found.profit_base / BASE_UNIT,
         "gas_wei": str(found.gas_wei),
-        "decisions": [_row(decision) for decision in found.decisions],
     }
 
 
@@ -115,10 +130,10 @@ def _row(decision: "Decision") -> dict[str, Any]:
     }
 
 
-def _print_csv(found: "Report") -> None:
+def _print_csv(found: "tuple[Report, ...]") -> None:
     writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for decision in found.decisions:
+    for decision in _decisions(found):
         writer.writerow({name: _cell(value) for name, value in _row(decision).items()})
 
 
@@ -127,15 +142,18 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _print_people(found: "Report") -> None:
+def _print_people(found: "tuple[Report, ...]") -> None:
     from liqcli.bot.report_page import summary_rows
 
-    if not found.decisions:
+    if not any(report.decisions for report in found):
         say("the ledger holds no decisions of that time; it is written by liq run")
         return
-    print_table(["", ""], summary_rows(found))
-    if found.skipped:
-        print_table(["left alone because", ""], [[safe(why), f"{n:,}"] for why, n in found.skipped.most_common(10)])
+    modes = [report.mode for report in found]
+    print_table(["decisions", *modes], summary_rows(found))
+    skipped = sum((report.skipped for report in found), Counter[str]())
+    rows = [[safe(why), *(f"{report.skipped[why]:,}" for report in found)] for why, _ in skipped.most_common(10)]
+    if rows:
+        print_table(["left alone because", *modes], rows)
 
 
 def _text(value: int | None) -> str | None:

@@ -114,7 +114,7 @@ def test_an_empty_ledger_is_an_empty_report(tmp_path):
 def test_modes_are_never_added_up(tmp_path):
     """What a sandbox won is no live profit: a report for each mode, the live one first, and the page says which."""
     for mode in ("dry run", "sandbox", "live"):
-        ledger = Ledger(tmp_path, market="mine", mode=mode)
+        ledger = Ledger(tmp_path / "ledger", market="mine", mode=mode)
         ledger.mark(STARTED)
         ledger.note(Note("won", plan=PLAN, receipt=WON))
     now = datetime.now(UTC)
