@@ -96,12 +96,11 @@ class Dispatch:
                 self._held.forget(action.claim)
             raise
         self._tally.profit_base += receipt.profit_base
-        if receipt.succeeded:
-            self._tally.won += 1
-        else:
-            self._tally.failed += 1
+        self._tally.won += receipt.succeeded
+        self._tally.failed += not receipt.succeeded
         kind = "won" if receipt.succeeded else "failed"
-        self._tell(Note(kind, reading=action.reading, plan=action.plan, tx_hash=tx_hash, receipt=receipt))
+        why = "" if receipt.succeeded else await self._executor.refusal(action.plan, receipt.block)
+        self._tell(Note(kind, why, reading=action.reading, plan=action.plan, tx_hash=tx_hash, receipt=receipt))
         await self._finish(action)
 
     async def _skipped(self, action: Action, reason: str, text: str) -> None:

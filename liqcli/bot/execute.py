@@ -12,7 +12,7 @@ from liqcli.chain.abi import quantity
 from liqcli.chain.market import Market
 from liqcli.chain.rpc import RpcError
 from liqcli.chain.transactions import call_of, receipt_of
-from liqcli.errors import LiqError, Unreachable
+from liqcli.errors import LiqError, Reverted, Unreachable
 from liqcli.model import WAD, Address, Exit, Liquidation, ProfitLine, Receipt
 from liqcli.wallet.journal import Attempt
 from liqcli.wallet.policy import Denied
@@ -77,6 +77,17 @@ class Executor:
         if isinstance(receipt, Unreachable):
             raise receipt
         return receipt
+
+    async def refusal(self, plan: Liquidation, block: int) -> str:
+        """Why the plan's transaction failed in this block: what a call of it says there, if that still fails."""
+        to, data = call_of(plan, self._market.addresses.pool)
+        try:
+            await self._market.rpc.call("eth_call", {"from": self.address, "to": to, "data": data}, hex(block))
+        except Reverted as err:
+            return f"reverted: {err.reason or 'no reason given'}"
+        except LiqError as err:
+            return f"reverted, and why is unknown: {err}"
+        return "reverted when it was mined, and would not any more"
 
     async def _simulate(self, to: Address, data: str) -> tuple[int, int, int]:
         """Gas, base fee and transaction count at the latest block, and the call itself tried there: one round trip."""

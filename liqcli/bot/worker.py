@@ -189,7 +189,8 @@ class Worker:
         kind = "won" if receipt.succeeded else "failed"
         self.tally.won += receipt.succeeded
         self.tally.failed += not receipt.succeeded
-        self._tell(Note(kind, reading=reading, plan=plan, tx_hash=tx_hash, receipt=receipt))
+        why = "" if receipt.succeeded else await executor.refusal(plan, receipt.block)
+        self._tell(Note(kind, why, reading=reading, plan=plan, tx_hash=tx_hash, receipt=receipt))
         with suppress(Unreachable):  # the lease ends by itself
             await self._held.done(claim)
 

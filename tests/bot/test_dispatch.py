@@ -50,7 +50,7 @@ async def mined_by_hand(world):
 
 
 @asynccontextmanager
-async def dispatching(world, redis, directory, *, lease_s=30.0):
+async def dispatching(world, redis, directory, *, lease_s=30.0, tell=lambda _: None):
     """A dispatch whose lanes run, its claims' keeper, the queue, and plans that go through."""
     await fall(world, 20)
     queue = BorrowerQueue(redis, namespace=NAMESPACE, lease_s=lease_s)
@@ -59,7 +59,7 @@ async def dispatching(world, redis, directory, *, lease_s=30.0):
         market = await open_market(rpc, name="dispatch", provider=world.facts.provider, chain_id=999)
         executor = Executor(market, sender_on(rpc, world, directory, pace=PATIENT))
         await executor.recover()
-        dispatch = Dispatch(executor, held, capacity=64, tally=Tally(), tell=lambda _: None)
+        dispatch = Dispatch(executor, held, capacity=64, tally=Tally(), tell=tell)
         plans = await small_plans(world, market, 10)
 
         async def lane():
@@ -134,6 +134,25 @@ async def test_a_borrower_somebody_else_has_is_never_signed_for(chain, redis, tm
         assert dispatch._tally.skipped == {"held by another process": 1}
         assert await queue.done([theirs]) == [theirs]
     assert (tmp_path / "journal").stat().st_size == 0
+
+
+async def test_a_failed_transaction_says_why(chain, redis, tmp_path):
+    """Prices recover between the simulation and the block: the note has the pool's reason, asked at that block."""
+    notes = []
+    async with (
+        mined_by_hand(chain),
+        dispatching(chain, redis, tmp_path, tell=notes.append) as (dispatch, *_, plans, rpc),
+    ):
+        await dispatch.put(action_for(plans[0]))
+        await until(lambda: notes)
+        await chain.rpc.call("anvil_dropAllTransactions")
+        await fall(chain, -50)
+        await chain.rpc.call("eth_sendRawTransaction", rpc.sent[0])
+        while dispatch.busy:
+            await chain.rpc.call("evm_mine")
+            await asyncio.sleep(0.02)
+    assert [note.kind for note in notes] == ["sent", "failed"]
+    assert notes[-1].text == "reverted: HealthFactorNotBelowThreshold"
 
 
 def spans_of(process):
