@@ -11,7 +11,7 @@ import typer
 
 from liqcli.cli.exit_codes import INTERRUPTED, exit_codes
 from liqcli.cli.outline import help_of
-from liqcli.cli.render import print_error
+from liqcli.cli.render import prepare, print_error
 from liqcli.errors import ConfigError, LiqError, UsageError
 
 COMMANDS = (
@@ -98,7 +98,7 @@ def _keep_streams() -> None:
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        prepare(stream)  # type: ignore[arg-type]
 
 
 def exit_code_of(args: list[str]) -> int:

@@ -1,9 +1,11 @@
 """How results, logs and errors reach people and scripts: data on stdout, the rest on stderr."""
 
+import codecs
 import json
 import locale
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from liqcli.errors import LiqError
@@ -11,6 +13,7 @@ from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Address
 from liqcli.text import safe, short_address
 
 SCHEMA_VERSION = 1
+_ALIKE = "liq-alike"
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -38,6 +41,22 @@ def is_ascii_only(out: TextIO) -> bool:
     """Python prints UTF-8 under LC_ALL=C too, but who sets that wants plain characters."""
     encoding = (out.encoding or "ascii").lower().replace("-", "")
     return encoding != "utf8" or locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX")
+
+
+def prepare(stream: TextIOWrapper) -> None:
+    """Let the stream take any text: what its encoding lacks is replaced, on an ASCII terminal by what is like it."""
+    if stream.isatty() and is_ascii_only(stream):
+        codecs.register_error(_ALIKE, _alike)
+        stream.reconfigure(encoding="ascii", errors=_ALIKE)
+    else:
+        stream.reconfigure(errors="replace")
+
+
+def _alike(err: UnicodeError) -> tuple[str, int]:
+    from liqcli.lag.glyphs import to_ascii
+
+    assert isinstance(err, UnicodeEncodeError)
+    return to_ascii(err.object[err.start : err.end]), err.end
 
 
 def say(line: str) -> None:
