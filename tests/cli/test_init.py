@@ -90,7 +90,7 @@ def test_on_a_terminal_it_asks_and_asks_again(place):
         cwd=place.directory,
         env=place.environment,
         encoding="utf-8",
-        timeout=20,
+        timeout=60,
     )
     answers = (
         ("Network", ""),
@@ -110,6 +110,7 @@ def test_on_a_terminal_it_asks_and_asks_again(place):
             child.sendline("")
     child.expect_exact("liq doctor")
     child.expect(pexpect.EOF)
+    child.wait()
     child.close()
     assert child.exitstatus == 0
     written = tomllib.loads((place.directory / "liq.toml").read_text())
@@ -125,11 +126,12 @@ def test_ctrl_c_leaves_nothing_behind(place):
         cwd=place.directory,
         env=place.environment,
         encoding="utf-8",
-        timeout=20,
+        timeout=60,
     )
     child.expect_exact("Network")
     child.sendintr()
     child.expect(pexpect.EOF)
+    child.wait()
     child.close()
     assert child.exitstatus == 130
     assert not (place.directory / "liq.toml").exists()

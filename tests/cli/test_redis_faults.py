@@ -12,7 +12,7 @@ from redis import Redis
 
 from liqcli.sandbox.valkey import Valkey, start_valkey
 
-WAIT_S = 25
+WAIT_S = 60
 
 
 @dataclass
@@ -24,6 +24,22 @@ class Bot:
     valkey: Valkey
     place: object
     lines: list[str] = field(default_factory=list)
+    document: list[str] = field(default_factory=list)
+    readers: list[threading.Thread] = field(default_factory=list)
+
+    def read(self):
+        """Read both streams to their ends, each in a thread of its own, from now on."""
+        streams = ((self.process.stderr, self.lines), (self.process.stdout, self.document))
+        for stream, kept in streams:
+            reader = threading.Thread(target=_read_all, args=(stream, kept), daemon=True)
+            reader.start()
+            self.readers.append(reader)
+
+    def finish(self):
+        """Wait for the process and for the last it has said."""
+        self.process.wait(60)
+        for reader in self.readers:
+            reader.join(60)
 
     @property
     def redis(self):
@@ -63,8 +79,13 @@ class Bot:
     def end(self):
         """Stop in order and return the summary."""
         self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=30)
-        return json.loads(out)
+        self.finish()
+        return json.loads("".join(self.document))
+
+
+def _read_all(stream, kept):
+    with stream:
+        kept.extend(iter(stream.readline, ""))
 
 
 @pytest.fixture
@@ -74,16 +95,14 @@ def bot(place, tmp_path):
     valkey = asyncio.run(start_valkey(directory, persist=False))
     process = place.start("run", "--sandbox", "--redis", valkey.url, "--json")
     found = Bot(process, directory, valkey, place)
-    reader = threading.Thread(target=lambda: found.lines.extend(iter(process.stderr.readline, "")))
-    reader.start()
-    found.says(" READY ")
-    yield found
-    process.kill()
-    process.wait()
-    reader.join()
-    process.stdout.close()
-    process.stderr.close()
-    asyncio.run(found.valkey.stop())
+    found.read()
+    try:
+        found.says(" READY ")
+        yield found
+    finally:
+        process.kill()
+        found.finish()
+        asyncio.run(found.valkey.stop())
 
 
 def healthy(summary):
