@@ -50,11 +50,15 @@ def diagnose(statistics: Statistics, *, capacity: int | None = None, handler_ms:
     return Diagnosis(
         statistics=replace(statistics, incidents=incidents),
         verdict=_closed(statistics) if statistics.closed else verdict(chief, advised),
-        capacities=capacity_rows(chief, incidents, advised.capacity),
+        capacities=capacity_rows(chief, incidents, advised.capacity, largest=_largest(statistics)),
         recommend=advised,
         unknown=unknowns(found, capacity),
         advice=advice_for(statistics, chief, advised),
     )
+
+
+def _largest(statistics: Statistics) -> int:
+    return statistics.distribution.maximum if statistics.distribution else 0
 
 
 def findings(statistics: Statistics, *, capacity: int | None, handler_ms: float | None) -> list[Finding]:

@@ -59,10 +59,10 @@ def abbreviated(number: float) -> str:
     return significant(number)
 
 
-def linear_axis(label: str, low: float, high: float, *, ticks: int = 6) -> Axis:
-    """Round steps of 1, 2 or 5; the ends stay where the data ends."""
+def linear_axis(label: str, low: float, high: float, *, least: float = 0) -> Axis:
+    """Round steps of 1, 2 or 5, about six and none below `least`; the ends stay where the data ends."""
     high = high if high > low else low + 1
-    step = _round_step((high - low) / ticks)
+    step = max(_round_step((high - low) / 6), least)
     first, last = math.ceil(low / step), math.floor(high / step + 1e-9)
     return Axis(label, low, high, tuple(Tick(n * step, abbreviated(n * step)) for n in range(first, last + 1)))
 

@@ -129,9 +129,11 @@ def _confidence(finding: Finding) -> str:
     return "high" if finding.service.jump >= 6 else "medium"
 
 
-def capacity_rows(finding: Finding, incidents: Iterable[Incident], recommended: int | None) -> tuple[CapacityRow, ...]:
+def capacity_rows(
+    finding: Finding, incidents: Iterable[Incident], recommended: int | None, *, largest: int
+) -> tuple[CapacityRow, ...]:
     """The table: today's capacity, the folk rules, the recommendation, and the two sizes often seen in the field."""
-    slots, largest = finding.stream.slots, int(finding.stream.head.max())
+    slots = finding.stream.slots
     answers = [(answer(slots, largest), rule) for rule, answer in FOLK_RULES.items()]
     answers += [(slots, "now"), (10_000, "seen in the field"), (5_000_000, "seen in the field")]
     answers += [(recommended, "recommended")] if recommended else []

@@ -71,8 +71,8 @@ def find_cause(stream: Stream, service: Service) -> Finding:
         or _absent(stream, service, split)
         or _bursts(stream, service, split, duty)
     )
-    if cause is Cause.SPINNING_PRODUCER and rate is None and stream.span_s > 0:
-        rate = float(stream.lost[1:].sum()) / stream.span_s
+    if cause is Cause.SPINNING_PRODUCER and rate is None:
+        rate = _stretch_rate(stream)
     return Finding(stream, service, split, cause, confidence, evidence, rate, duty, interleaved)
 
 
@@ -123,6 +123,15 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
             f"a chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s, or {BLOCK_EVENTS:,} in a block",
         ),
     )
+
+
+def _stretch_rate(stream: Stream) -> float | None:
+    """Events a second over the stretch that lost most beyond what a chain can send; None where it is one jump."""
+    excess, first, last = _greatest_excess(stream)
+    if excess <= BLOCK_EVENTS or last <= first:
+        return None
+    seconds = max(float(stream.end[last] - stream.end[first]), stream.resolution_s)
+    return int(stream.lost[first + 1 : last + 1].sum()) / seconds
 
 
 def _enormous(stream: Stream) -> Reason | None:

@@ -176,13 +176,17 @@ def anatomy_figure(statistics: Statistics) -> Figure:
     start_us = times[0] if timed else 0
     places = [at_us - start_us for at_us in times] if timed else list(range(1, len(times) + 1))
     axis = (
-        time_axis(start_us, max(times), clock) if timed else linear_axis("lag line of the incident", 0, len(places) + 1)
+        time_axis(start_us, max(times), clock, pad_us=(max(times) - start_us) // 50)
+        if timed
+        else linear_axis("lag line of the incident", 0, len(places) + 1, least=1)
     )
     points = tallest_points(list(zip(places, losses, strict=True)), axis)
     tail = sum(losses) - losses[0]
-    note = f"{count(losses[0])} in the first line"
+    unit = "run" if statistics.anatomy_us else "line"
+    apart = f" (lines less than {span(statistics.anatomy_us / 1e6)} apart)" if statistics.anatomy_us else ""
+    note = f"{count(losses[0])} in the first {unit}{apart}"
     if len(losses) > 1:
-        note += f", {count(tail)} in the {plural(len(losses) - 1, 'line')} after it"
+        note += f", {count(tail)} in the {plural(len(losses) - 1, unit)} after it"
     if timed and max(times) > start_us:
         note += f", within {span((max(times) - start_us) / 1e6)}"
     return Figure(
@@ -190,8 +194,8 @@ def anatomy_figure(statistics: Statistics) -> Figure:
         "Anatomy of the worst incident",
         note,
         axis,
-        decade_axis("events lost by the line", min(losses), max(losses)),
-        (Stems("lag line", Tone.LOSS, tuple(points)),),
+        decade_axis(f"events lost by the {unit}", min(losses), max(losses)),
+        (Stems(unit, Tone.LOSS, tuple(points)),),
     )
 
 
@@ -237,9 +241,9 @@ def cumulative_figure(statistics: Statistics) -> Figure:
     return Figure(
         "cumulative-loss",
         "Cumulative loss",
-        f"{count(total)} events in all, {percent(max(losses), total)} of them in one {_unit(statistics)}",
+        f"{plural(total, 'event')} in all, {percent(max(losses), total)} of them in one {_unit(statistics)}",
         axis,
-        linear_axis("events lost so far", 0, 1.04 * total),
+        linear_axis("events lost so far", 0, 1.04 * total, least=1),
         (Path("lost so far", Tone.LOSS, (*kept, (axis.high, float(total)))),),
     )
 
@@ -248,13 +252,19 @@ def capacity_losses(statistics: Statistics, slots: int, *, least: int = 1) -> li
     """(slots, events lost in the end) at each doubling up to `least` and until a larger buffer saves nothing more.
 
     An incident shrinks by what the buffer grows; one of an endless cause does not: its loss is delayed, not prevented.
+    Those too small to be listed shrink together, once the smallest that is listed is gone.
     """
     endless = sum(incident.lost for incident in statistics.incidents if incident.cause in ENDLESS)
     others = [incident.lost for incident in statistics.incidents if incident.cause not in ENDLESS]
+    unlisted = statistics.totals.lost - endless - sum(others)
+    if not others:
+        endless, unlisted = endless + unlisted, 0
     points: list[tuple[int, int]] = []
     size = slots
     while size <= least or not points or points[-1][1] > endless:
-        points.append((size, endless + sum(max(0, lost - (size - slots)) for lost in others)))
+        room = size - slots
+        hidden = unlisted if others and room < min(others) else 0
+        points.append((size, endless + hidden + sum(max(0, lost - room) for lost in others)))
         size *= 2
     return points
 

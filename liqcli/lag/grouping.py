@@ -1,13 +1,11 @@
 """Incidents by the physical threshold: after a lag the receiver has a full buffer to handle before it can idle."""
 
 from dataclasses import replace
-from itertools import pairwise
 
-import numpy as np
-
+from liqcli.lag.anatomy import anatomy_of
 from liqcli.lag.cause import Finding
-from liqcli.lag.incidents import MOST_INCIDENTS, find_incidents
-from liqcli.lag.model import Incident, Spacing, Statistics
+from liqcli.lag.incidents import find_incidents, group_runs, spacing_of
+from liqcli.lag.model import Statistics
 
 LEAST_GAP_US = 1_000
 """Incidents closer than this are one, however fast the handler."""
@@ -22,26 +20,18 @@ def regrouped(statistics: Statistics, finding: Finding) -> Statistics:
     if service.source == "assumed" or (service.source == "measured" and service.count < ENOUGH_GAPS):
         return statistics
     gap_us = max(LEAST_GAP_US, int(finding.stream.slots * service.point * 1e6))
-    incidents = find_incidents(
-        statistics.runs,
-        statistics.receivers,
-        capacity=finding.stream.slots,
-        gap_us=gap_us,
+    runs, rows = statistics.runs, statistics.rows if statistics.rows_complete else None
+    incidents = find_incidents(runs, statistics.receivers, capacity=finding.stream.slots, gap_us=gap_us)
+    groups = group_runs(runs, gap_us)
+    anatomy, anatomy_us = anatomy_of(
+        incidents, statistics.receivers, rows=rows, runs=runs, worst_run=statistics.worst_run
     )
-    kept = sorted(sorted(incidents, key=lambda item: -item.lost)[:MOST_INCIDENTS], key=lambda item: item.start_us or 0)
     return replace(
         statistics,
-        incidents=tuple(kept),
-        incident_count=len(incidents),
+        incidents=tuple(incidents),
+        incident_count=len(groups.lost),
         incident_gap_us=gap_us,
-        between=spacing(incidents),
+        between=spacing_of(groups),
+        anatomy=anatomy,
+        anatomy_us=anatomy_us,
     )
-
-
-def spacing(incidents: list[Incident]) -> Spacing | None:
-    """Quiet from the end of each incident to the start of the next; None for fewer than two with times."""
-    timed = [item for item in incidents if item.start_us is not None]
-    quiet = [max((later.start_us or 0) - (earlier.end_us or 0), 0) / 1e6 for earlier, later in pairwise(timed)]
-    if not quiet:
-        return None
-    return Spacing(float(np.median(quiet)), float(np.quantile(quiet, 0.1)), float(np.mean(quiet)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from liqcli.lag.anatomy import anatomy_of
 from liqcli.lag.chunks import Batch, counts_of, slice_chunk
 from liqcli.lag.model import (
     CHANNELS,
@@ -84,6 +85,9 @@ def statistics_of(
     incidents = find_incidents(
         runs, receivers, rows=rows if complete else None, capacity=capacity, gap_us=incident_gap_us
     )
+    anatomy, anatomy_us = anatomy_of(
+        incidents, receivers, rows=rows if complete else None, runs=runs, worst_run=(worst_run := _worst_run(tally))
+    )
     return Statistics(
         inputs=inputs,
         totals=_totals(tally),
@@ -99,7 +103,9 @@ def statistics_of(
         incidents=tuple(incidents),
         incident_count=len(groups.lost),
         incident_gap_us=incident_gap_us,
-        anatomy=_anatomy(tally),
+        anatomy=anatomy,
+        anatomy_us=anatomy_us,
+        worst_run=worst_run,
         seconds=tally.series.seconds.series(),
         minutes=tally.series.minutes.series(),
         worst_minute=tally.series.minutes.worst(),
@@ -107,7 +113,7 @@ def statistics_of(
         end_us=_known(tally.end),
         log_start_us=_known(tally.start),
         log_end_us=_known(tally.end),
-        between=_spacing(groups),
+        between=spacing_of(groups),
         pair_rate_hz=_median_rate(tally, rows if complete else None),
         twin_pairs=tally.runs.twins,
         closed=tuple(_flood(flood, CHANNELS[key[1]], receivers[key[0]]) for key, flood in tally.closed.items()),
@@ -223,7 +229,8 @@ def _incident(groups: Groups, place: int, receivers: Sequence[Receiver], pairs: 
     )
 
 
-def _spacing(groups: Groups) -> Spacing | None:
+def spacing_of(groups: Groups) -> Spacing | None:
+    """Quiet from the end of each incident to the start of the next; None for fewer than two with times."""
     timed = groups.start_us != NO_TIME
     quiet = np.maximum(groups.start_us[timed][1:] - groups.end_us[timed][:-1], 0) / 1e6
     if len(quiet) == 0:
@@ -248,7 +255,7 @@ def _totals(tally: Tally) -> Totals:
     return Totals(tally.lines, closed, tally.lost, lost, lines)
 
 
-def _anatomy(tally: Tally) -> LagChunk:
+def _worst_run(tally: Tally) -> LagChunk:
     at_us, lost = tally.runs.worst_lines()
     codes = np.zeros(len(lost), np.uint8)
     return LagChunk(at_us, lost, codes, codes, np.zeros(len(lost), np.bool_))

@@ -307,8 +307,10 @@ class Statistics:
 
     `runs` feeds `advise`; `rows` are the lag lines themselves when there are at most 65,536 (`rows_complete`), else
     the first 65,536. `incidents` are in time order, at most the 1,000 with the greatest loss of `incident_count`.
-    `anatomy` is the first 2,048 lines of the run that lost most
-    (in a large file read by several processes: of its part in one of them). `distribution` is None without lag lines.
+    `anatomy` has a row for each line of the incident that lost most, or, where not all lines were kept, for all of
+    its lines within `anatomy_us` of each other; where that is one row, the `worst_run`: the first 2,048 lines of the
+    run that lost most (in a large file read by several processes: of its part in one of them). `distribution` is
+    None without lag lines.
     `pair_rate_hz` is the median of N / gap over all gaps of 1-100 us. `twin_pairs` counts isolated pairs of lines
     with N within 1 % of each other less than 2 ms apart: two receivers that report the same loss. `log_start_us`
     and `log_end_us` are the first and last time of any line in the files, None where it was not read.
@@ -326,6 +328,8 @@ class Statistics:
     incident_count: int
     incident_gap_us: int
     anatomy: LagChunk
+    anatomy_us: int
+    worst_run: LagChunk
     seconds: Series
     minutes: Series
     worst_minute: SeriesPoint | None

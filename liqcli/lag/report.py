@@ -130,7 +130,7 @@ def _anatomy(statistics: Statistics, width: int) -> Iterator[Line]:
     duration_us = int(rows.at_us[-1] - rows.at_us[0])
     cells = _anatomy_cells(rows, min(width - 4, duration_us + 1))
     cell, began = span((duration_us + 1) / len(cells) / 1e6), stamp(int(rows.at_us[0]), statistics.inputs.clock)
-    yield Line(f"Worst run from {began}, one cell = {cell}, log scale", Role.HEADING)
+    yield Line(f"Worst incident from {began}, one cell = {cell}, log scale", Role.HEADING)
     yield Line(f"  {sparkline(cells)}")
     left, right = f"{count(int(rows.lost[0]))} in the first line", span(duration_us / 1e6)
     yield Line(f"  {left}{right:>{max(len(cells) - len(left), len(right) + 2)}}", Role.NOTE)

@@ -220,3 +220,34 @@ def test_any_lines_are_diagnosed_without_a_fault(lines, capacity, handler_ms):
         assert said.recommend.capacity_low <= said.recommend.capacity <= said.recommend.capacity_high
     if 0 < sum(n for _, n in lines) < 10**7:
         assert what_if(statistics_of(at_us, [n for _, n in lines]), capacity=4 * capacity).lost_after >= 0
+
+
+def test_a_spinning_producer_is_told_at_the_rate_of_its_worst_stretch():
+    """Hours of quiet around it do not thin the rate below what a chain can send."""
+    burst = 10_000_000_000 + np.arange(1_000) * 1_000
+    at_us = np.concatenate([[0], burst, [20_000_000_000]])
+    lost = np.concatenate([[3], np.full(1_000, 200), [3]])
+
+    said = diagnose(statistics_of(at_us, lost))
+
+    assert said.verdict.cause is Cause.SPINNING_PRODUCER
+    assert "200,000/s" in said.verdict.text
+    assert said.capacities[0].seconds_to_overflow == pytest.approx(said.capacities[0].slots / 200_000, rel=0.01)
+
+
+def test_the_largest_lag_of_the_folk_rules_is_the_largest_line():
+    """Also where it is not the first of the lines that came together."""
+    said = diagnose(statistics_of([0, 10, 9_000_000], [5, 7_000, 5]))
+
+    assert {row.rule: row.requested for row in said.capacities}["10 x the largest lag"] == 70_000
+    assert {row.rule: row.requested for row in said.capacities}["capacity + largest"] == 7_512
+
+
+def test_all_incidents_are_counted_where_the_handler_parts_them():
+    """Only the worst thousand are listed; the count and the quiet between are of all."""
+    at_us = (np.arange(3_000)[:, None] * 3_000_000 + np.arange(10) * 4_000).ravel()
+    said = diagnose(statistics_of(at_us, np.full(30_000, 3)), handler_ms=1.0)
+
+    assert said.statistics.incident_count == 3_000
+    assert len(said.statistics.incidents) == 1_000
+    assert said.statistics.between.median_s == pytest.approx(2.964)

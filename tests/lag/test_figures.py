@@ -71,6 +71,43 @@ def test_the_anatomy_begins_at_the_head():
     assert stems.points[-1][0] == 343
 
 
+def test_the_anatomy_shows_the_whole_incident():
+    """Bursts whose lines lie milliseconds apart: each stem is a line of the one that lost most."""
+    diagnosis = diagnosis_of(BURSTS)
+    worst = max(diagnosis.statistics.incidents, key=lambda incident: incident.lost)
+
+    assert int(diagnosis.statistics.anatomy.lost.sum()) == worst.lost
+    assert len(diagnosis.statistics.anatomy) == worst.lines > 10
+
+
+def test_the_anatomy_of_a_large_log_is_made_of_runs():
+    """Where not every line was kept, one stem stands for the lines that came within microseconds."""
+    diagnosis = scattered(80_000)
+    worst = max(diagnosis.statistics.incidents, key=lambda incident: incident.lost)
+    figure = named(diagnosis, "incident-anatomy")
+
+    assert int(diagnosis.statistics.anatomy.lost.sum()) == worst.lost
+    assert figure.layers[0].label == "run"
+    assert "lines less than 100 µs apart" in figure.note
+
+
+def test_incidents_too_small_to_be_listed_count_too():
+    """The picture begins at everything that was lost, whatever the table of incidents has room for."""
+    diagnosis = scattered(80_000)
+    statistics = diagnosis.statistics
+
+    assert statistics.incident_count >= len(statistics.incidents)
+    assert capacity_losses(statistics, 512)[0][1] == statistics.totals.lost
+
+
+def test_few_events_have_whole_numbers_on_their_axis():
+    """One event lost: 0 and 1, not 0.2."""
+    figure = named(diagnosis_of_columns([START_US], [1]), "cumulative-loss")
+
+    assert [tick.label for tick in figure.y.ticks] == ["0", "1"]
+    assert figure.note.startswith("1 event in all")
+
+
 def test_capacity_against_loss_ends_where_nothing_is_lost():
     """Bursts of 600 events are held by 512 + 600 slots: 2,048 after rounding."""
     points = capacity_losses(diagnosis_of(BURSTS).statistics, 512)
