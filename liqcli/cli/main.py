@@ -136,7 +136,7 @@ def _run(args: list[str]) -> Any:
 
         if (given := plainly_given(args[1:])) is not None:
             return health(**given)
-    return app_for(args)(args, standalone_mode=False)
+    return app_for(args)(args, prog_name="liq", standalone_mode=False)
 
 
 def _help_for(args: list[str]) -> str:

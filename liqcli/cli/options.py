@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from liqcli.cli import completion
+from liqcli.cli.completion import offering
 from liqcli.config import Explained, Settings, explain_settings
 from liqcli.errors import UsageError
 from liqcli.model import Address, Tier
@@ -16,10 +18,21 @@ _PANEL = "Connection"
 _SHORT_TIERS = {"high": Tier.HIGH_RISK, "medium": Tier.MEDIUM_RISK, "low": Tier.LOW_RISK}
 
 Network = Annotated[
-    str | None, typer.Option(help="hyperevm, hyperevm-testnet, or local for any chain id.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        help="hyperevm, hyperevm-testnet, or local for any chain id.",
+        rich_help_panel=_PANEL,
+        autocompletion=offering(completion.networks),
+    ),
 ]
 MarketName = Annotated[
-    str | None, typer.Option("--market", help="hyperlend, hypurrfi, or a name of your own.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        "--market",
+        help="hyperlend, hypurrfi, or a name of your own.",
+        rich_help_panel=_PANEL,
+        autocompletion=offering(completion.market_names),
+    ),
 ]
 Provider = Annotated[
     str | None,

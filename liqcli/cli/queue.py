@@ -7,6 +7,7 @@ import typer
 
 from liqcli.cli import options, queue_mend
 from liqcli.cli.addresses import borrower_named
+from liqcli.cli.completion import offering, states
 from liqcli.cli.queue_output import item_document, print_items, print_stats, stats_document
 from liqcli.cli.queue_place import Borrower, Place, queue_command, whole
 from liqcli.cli.render import print_json
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from liqcli.store.queue import BorrowerQueue, QueueItem, State
 
 app = typer.Typer(help="Look into the priority queue and mend it.", no_args_is_help=True)
-_STATES = ("ready", "leased", "later", "dead")
 
 
 @app.command()
@@ -85,7 +85,9 @@ def show(
 def ls(
     place: Place,
     *,
-    state: Annotated[str, typer.Option(help="ready, leased, later (waits for another try) or dead.")] = "ready",
+    state: Annotated[
+        str, typer.Option(help="ready, leased, later (waits for another try) or dead.", autocompletion=offering(states))
+    ] = "ready",
     first: Annotated[int, typer.Option(help="How many to pass over, in each shard.", min=0)] = 0,
     count: Annotated[int, typer.Option("-n", "--count", help="How many, from each shard.", min=1, max=1000)] = 100,
     as_json: options.Json = False,
@@ -94,8 +96,8 @@ def ls(
 
     Example: liq queue ls --state leased -n 20
     """
-    if state not in _STATES:
-        raise UsageError(f'unknown state "{state}"', hint=f"states: {', '.join(_STATES)}")
+    if state not in states():
+        raise UsageError(f'unknown state "{state}"', hint=f"states: {', '.join(states())}")
     found = place.ask(lambda queue: queue.ls(_state(state), first=first, count=count))
     if as_json:
         print_json({"state": state, "first": first, "items": [item_document(item) for item in found]})

@@ -10,6 +10,7 @@ import typer
 
 from liqcli.cli import options
 from liqcli.cli.addresses import borrower_named
+from liqcli.cli.completion import offering, tiers
 from liqcli.cli.queue_output import items_in
 from liqcli.cli.queue_place import Borrower, Place, queue_command, whole
 from liqcli.cli.render import print_json, say
@@ -26,7 +27,10 @@ _LINE_LIMIT = 65536
 def purge(
     place: Place,
     *,
-    tier: Annotated[str | None, typer.Option(help="Only this tier; all without it.", show_default=False)] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(help="Only this tier; all without it.", show_default=False, autocompletion=offering(tiers)),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: options.Json = False,
 ) -> None:

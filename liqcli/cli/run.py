@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import doctor, options, wallet
+from liqcli.cli.completion import log_formats, offering
 from liqcli.cli.lead import leading
 from liqcli.cli.loop import run_loop
 from liqcli.cli.record import open_record
@@ -66,7 +67,9 @@ def run(
     http: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve /healthz, /readyz, /metrics and /status.json there.")
     ] = None,
-    log_format: Annotated[str, typer.Option(help="console, logfmt or json.")] = "console",
+    log_format: Annotated[
+        str, typer.Option(help="console, logfmt or json.", autocompletion=offering(log_formats))
+    ] = "console",
     as_json: options.Json = False,
     network: options.Network = None,
     market: options.MarketName = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liqcli.cli import options
+from liqcli.cli.completion import offering, tiers
 from liqcli.cli.exit_codes import FOUND
 from liqcli.cli.render import address, health, print_json, print_table, say, usd
 from liqcli.config import Settings
@@ -56,7 +57,9 @@ class Answer:
 
 def scan(
     *,
-    tier: Annotated[list[str] | None, typer.Option(help="Only this tier; may be given again.")] = None,
+    tier: Annotated[
+        list[str] | None, typer.Option(help="Only this tier; may be given again.", autocompletion=offering(tiers))
+    ] = None,
     hf_below: Annotated[float | None, typer.Option(help="Only health factors below this.", min=0)] = None,
     min_debt: Annotated[float, typer.Option(help="Only debts of at least this many USD.", min=0)] = 0.0,
     limit: Annotated[int | None, typer.Option(help="At most this many, the riskiest first.", min=1)] = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from liqcli.cli.completion import accounts, offering
 from liqcli.cli.connect import now_iso
 from liqcli.config import Settings, credentials_directory
 from liqcli.errors import ConfigError, SecretError, UsageError
@@ -26,12 +27,19 @@ if TYPE_CHECKING:
 
 _PANEL = "Wallet"
 _GWEI = 10**9
+KEYS = "keys"
 _CREDENTIAL = "liq-password"
 _READABLE_BY_ALL = 0o007
 """systemd shows its access list as group bits, so only the bits of everybody else count there."""
 
 Account = Annotated[
-    str | None, typer.Option("--account", help="A key by its name: see liq keys list.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        "--account",
+        help="A key by its name: see liq keys list.",
+        rich_help_panel=_PANEL,
+        autocompletion=offering(accounts),
+    ),
 ]
 Keystore = Annotated[Path | None, typer.Option("--keystore", help="A keystore file.", rich_help_panel=_PANEL)]
 PasswordFile = Annotated[
@@ -49,7 +57,12 @@ def pause_file(settings: Settings) -> Path:
 
 def key_directories(settings: Settings) -> tuple[Path, Path]:
     """Where keys by name are: liq's own directory, then Foundry's."""
-    return settings.data_dir / "keys", Path.home() / ".foundry" / "keystores"
+    return settings.data_dir / KEYS, foundry_keys()
+
+
+def foundry_keys() -> Path:
+    """Where Foundry keeps its keystores."""
+    return Path.home() / ".foundry" / "keystores"
 
 
 def keystore_path(settings: Settings, *, account: str | None, keystore: Path | None) -> Path:
