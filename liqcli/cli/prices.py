@@ -77,7 +77,8 @@ def untouched(changes: Sequence[Change], tokens: "Sequence[ReserveTokens]", move
         if name.casefold() not in (token.symbol.casefold(), token.asset)
     ]  # fmt: skip
     kin = [safe(token.symbol, limit=20) for token in kin_of(changes, tokens, moved)]
-    kept = [f"{', '.join(kin)} keep their price: name them too to move them"] if kin else []
+    keep = "keep their price: name them too to move them" if len(kin) > 1 else "keeps its price: name it too to move it"
+    kept = [f"{', '.join(kin)} {keep}"] if kin else []
     return "; ".join([*meant, *kept])
 
 

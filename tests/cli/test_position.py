@@ -1,5 +1,6 @@
 """`liq position` is the pool's own answer about one borrower, and what other prices would make of it."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from liqcli.aave.ray import WAD
 from liqcli.chain.market import open_market
 from liqcli.cli.position_view import view_of, with_prices
-from liqcli.cli.prices import new_prices, parse_changes, price_label, reserve_named
+from liqcli.cli.prices import kin_of, new_prices, parse_changes, price_label, reserve_named, untouched
 from liqcli.errors import UsageError
 from liqcli.model import NO_DEBT, Liquidation
 from liqcli.sandbox.calls import set_price
@@ -160,3 +161,35 @@ def test_labels_of_prices():
     assert price_label(28_10000000, 35_12500000) == "$28.10 -20.0%"
     assert price_label(91234567, 10**8) == "$0.912346 -8.8%"
     assert price_label(None, 1) == "never"
+
+
+def test_what_a_change_leaves_alone_is_said():
+    """HYPE is its wrapped token; the staked one, which follows it in the world, keeps its price until it is named."""
+    changes = parse_changes(["HYPE=-8%"])
+    assert untouched(changes, TOKENS, {0}) == "HYPE is WHYPE here; wstHYPE keeps its price: name it too to move it"
+    assert untouched(parse_changes(["whype=-8%", "wsthype=-8%"]), TOKENS, {0, 1}) == ""
+
+
+@pytest.mark.parametrize(
+    ("asset", "symbols", "kin"),
+    [
+        ("UBTC", ["UBTC", "cbBTC", "USDC"], ["cbBTC"]),
+        ("UETH", ["UETH", "weETH", "WHYPE"], ["weETH"]),
+        ("USDC", ["USDC", "USDT0", "USDe"], []),
+        ("WHYPE", ["WHYPE", "kHYPE", "LHYPE"], ["kHYPE", "LHYPE"]),
+    ],
+)
+def test_who_follows_a_coin_is_told_by_its_symbol(asset, symbols, kin):
+    """The coin's own name within the others' symbols; stable coins are not of one another's kin."""
+    tokens = [SimpleNamespace(id=n, symbol=symbol, asset=f"0x{n:040x}") for n, symbol in enumerate(symbols)]
+    assert [token.symbol for token in kin_of(parse_changes([f"{asset}=-8%"]), tokens, {0})] == kin
+
+
+def test_what_is_read_is_said(place, running):
+    """Without --sandbox the network, the market and the node stand on stderr, and stdout holds the answer alone."""
+    facts = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    target = ("--pool-addresses-provider", facts["provider"], "--rpc", facts["rpc_url"], "--market", "mine")
+    finished = place.liq("scan", *target, "--limit", "1", "--json")
+    assert finished.code == 0, finished.err
+    assert f"local · market mine · node {facts['rpc_url']}" in finished.err
+    assert len(finished.json["borrowers"]) == 1

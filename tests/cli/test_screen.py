@@ -68,6 +68,17 @@ def test_the_c_locale_gets_ascii(place):
         assert " | head " in " ".join(terminal.foot)
 
 
+@pytest.mark.parametrize(
+    "args", [["doctor", "--sandbox"], ["scan", "--sandbox", "--limit", "3"], ["--help"], ["nonsense"]]
+)
+def test_in_the_c_locale_every_command_is_ascii(running, args):
+    """Tables, findings, help and errors alike, on both streams."""
+    with on_terminal(running, 80, *args, LC_ALL="C") as terminal:
+        terminal.to_end()
+        assert terminal.raw.isascii(), [char for char in terminal.raw if not char.isascii()]
+        assert any(terminal.rows)
+
+
 def test_a_dumb_terminal_gets_lines_only(place):
     """TERM=dumb cannot move its cursor, so nothing is pinned."""
     with on_terminal(place, 80, "run", "--sandbox", "--duration", "5s", TERM="dumb") as terminal:
