@@ -79,7 +79,7 @@ def test_purge_says_how_many_and_asks_for_yes_where_nobody_can_be_asked(filled):
     refused = filled("purge", "--tier", "low")
     assert (refused.code, refused.out) == (2, "")
     assert "would remove 8 borrowers of tier low_risk" in refused.err
-    assert "hint: --yes" in refused.err
+    assert "hint: liq queue purge --yes" in refused.err
     done = filled("purge", "--tier", "low", "--yes", "--json")
     assert (done.code, done.json["purged"], done.json["tier"]) == (0, 8, "low_risk")
     assert filled("purge", "--tier", "low", "--json").json["purged"] == 0
