@@ -220,6 +220,8 @@ def _understood(inputs: InputSummary) -> str:
         parts.append(f"{count(inputs.closed_lines)} of a closed channel")
     if inputs.compression:
         parts.append(f"{inputs.compression} unpacked")
+    if inputs.encoding not in {"", "utf-8"}:
+        parts.append(inputs.encoding.upper())
     if inputs.ansi:
         parts.append("ANSI removed")
     parts.append(f"{count(inputs.skipped_lines)} skipped")

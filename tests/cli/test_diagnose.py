@@ -1,6 +1,7 @@
 """`liq diagnose lag` as people and scripts meet it."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from liqcli.cli import diagnose
 from liqcli.cli.main import exit_code_of
 from liqcli.lag.model import Level
+from tests.cli.schemas import valid
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = str(ROOT / "sample_logs" / "artemis-2025-05-14-event-lag.log")
@@ -51,6 +53,39 @@ def test_the_document_has_every_field_of_the_contract(capsys):
     assert document["lost"] == {"total": 1_335_533, "event": 1_335_533, "action": 0, "unknown": 0}
     assert document["verdict"]["cause"] == "spinning_producer"
     assert document["verdict"]["buffer_can_help"] is False
+
+
+@pytest.mark.parametrize(
+    "name", ["artemis-2025-05-14-event-lag", "artemis-no-timestamps", "tokio-bursts", "tracing-json", "tracing-notime"]
+)
+def test_every_document_is_that_of_the_schema(capsys, name):
+    """With and without times, spans and closed channels."""
+    _, out = answer(capsys, ROOT / "sample_logs" / f"{name}.log", "--json")
+
+    valid("diagnose-lag", json.loads(out))
+
+
+@pytest.mark.parametrize(
+    ("lines", "options"),
+    [
+        (["INFO a::b: nothing to say"], []),
+        (["ERROR a::b: error receiving event: channel closed"], []),
+        (["ERROR a::b: error receiving event: channel lagged by ", "ERROR a::b: channel lagged by 7"], []),
+        (["ERROR a::b: error receiving event: channel lagged by 18446744073709551615"], []),
+        (["ERROR a::b: error receiving event: channel lagged by 5"], ["--what-if", "capacity=8192"]),
+        (["ERROR a::b: error receiving event: channel lagged by 5"], ["--until", "2025-01-01"]),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_documents_of_little_are_those_of_the_schema_too(capsys, tmp_path, lines, options, packed):
+    """No lag, only a closed channel, what was skipped, the largest count, inside docker, compressed."""
+    log = tmp_path / "bot.log"
+    text = "".join(f"bot-1  | 2025-05-14T14:39:4{place}Z {line}\n" for place, line in enumerate(lines)).encode()
+    log.write_bytes(gzip.compress(text) if packed else text)
+
+    _, out = answer(capsys, log, "--json", *options)
+
+    valid("diagnose-lag", json.loads(out))
 
 
 def test_the_document_without_times_is_json_too(capsys):
