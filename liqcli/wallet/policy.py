@@ -5,7 +5,6 @@ contract and selector, or is a creation of an allowed contract, or an empty self
 the price of gas, on what one transaction and one day can lose, and on liquidations in an hour.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,11 +162,6 @@ class Signer:
         """The raw bytes and the hash, both as 0x hex; Denied when the policy does not allow it."""
         self.policy.check(transaction, sender=self.address, native_price=native_price, spent=spent)
         return self.__key.sign(transaction.fields())
-
-
-def allowed_calls(contracts: Mapping[Address, frozenset[bytes]]) -> frozenset[tuple[Address, bytes]]:
-    """The pairs of contract and selector that a policy takes."""
-    return frozenset((address.lower(), selector) for address, selectors in contracts.items() for selector in selectors)
 
 
 def _cancels(transaction: Transaction, sender: Address) -> bool:

@@ -86,6 +86,50 @@ def test_damage_before_the_end_is_refused(path):
             Journal(path)
 
 
+def mutations_of(whole, at, size, noise):
+    """What may happen to a file's bytes, by name."""
+    before, hit, after = whole[:at], whole[at : at + size], whole[at + size :]
+    return {
+        "flipped": before + bytes([whole[at] ^ (noise[0] or 1)]) + whole[at + 1 :],
+        "zeros": before + bytes(len(hit)) + after,
+        "lost": before + after,
+        "inserted": before + noise + hit + after,
+        "repeated": before + hit + hit + after,
+        "overwritten": before + noise + whole[at + len(noise) :],
+        "cut": before,
+    }
+
+
+@given(st.floats(0, 0.999), st.integers(1, 200), st.binary(min_size=1, max_size=90))
+@settings(max_examples=60, deadline=None)
+def test_a_garbled_journal_is_refused_or_lacks_its_last_lines_only(tmp_path_factory, place, size, noise):
+    """Whatever happens to its bytes: it is refused by its name, or what it tells is true and begins at the beginning.
+
+    Without its last records the next nonce is theirs again: of two transactions with one nonce one is mined.
+    """
+    path = tmp_path_factory.getbasetemp() / "garbled"
+    path.unlink(missing_ok=True)
+    journal = Journal(path)
+    for nonce in range(4):
+        journal.append(attempt(nonce))
+    journal.close()
+    whole = path.read_bytes()
+    for mutated in mutations_of(whole, int(place * len(whole)), size, noise).values():
+        path.write_bytes(mutated)
+        told = told_by(path)
+        assert told is None or told == {nonce: attempt(nonce) for nonce in range(len(told))}
+
+
+def told_by(path):
+    """The open attempts of a journal, None where it is refused."""
+    try:
+        journal = Journal(path)
+    except InputError:
+        return None
+    journal.close()
+    return {nonce: attempts[0] for nonce, attempts in journal.open.items()}
+
+
 def test_a_failed_fsync_closes_the_journal(path, monkeypatch):
     """Nobody knows what is on the disk then: nothing is appended until a restart has read it."""
     journal = Journal(path)
