@@ -40,6 +40,7 @@ from liqcli.model import WAD, Address, Event, EventKind, Reading, Receipt, Tier
 from liqcli.store.cache import HealthCache
 from liqcli.store.held import HeldClaims
 from liqcli.store.queue import BorrowerQueue, Claim, Entry
+from liqcli.tasks import end
 
 _IDLE_S = 0.25
 """How long an idle worker waits before it looks for expired leases and due retries."""
@@ -130,8 +131,7 @@ class Engine:
             workers = [tasks.create_task(self._worker(tier, place)) for tier in Tier for place in self._places(tier)]
             await stop.wait()
             await self._drain(workers)
-            for task in (*stages, *workers):
-                task.cancel()
+            await end((*stages, *workers))
         with suppress(Unreachable):  # then the leases end by themselves
             await self._held.release_all()
         self._save()
@@ -156,7 +156,6 @@ class Engine:
         return [
             collector.run(every_s=self.settings.rpc.poll_interval_s, stop=stop, warn=self._warn),
             *(self._sweep(tier, stop) for tier in Tier),
-            self._prepare(),
             self._maintain(),
             self._retune(),
             self._held.keep(),
@@ -169,14 +168,17 @@ class Engine:
 
     async def _recover(self, executor: Executor) -> None:
         """What an earlier run left under way is settled before anything new is planned."""
-        for plan, end in await executor.recover():
-            receipt, why = (end, end.tx_hash) if isinstance(end, Receipt) else (None, str(end))
+        for plan, outcome in await executor.recover():
+            receipt, why = (outcome, outcome.tx_hash) if isinstance(outcome, Receipt) else (None, str(outcome))
             self._tell(Note("recovered", why, plan=plan, receipt=receipt))
 
     async def _first_pass(self, collector: Collector) -> None:
         """Everybody valued exactly at one block; who may be below one goes first."""
+        warming = asyncio.create_task(asyncio.to_thread(self.mirror.follower.warm))
         await collector.poll(self._warn)
+        await warming
         self.mirror.revalue()
+        gc.freeze()  # the book stays: walking it again and again would cost a burst a tenth of its time
         at = monotonic()
         await self._push([self._entry(EventKind.SWEEP, borrower, at) for borrower in self.mirror.candidates()])
         self.is_ready = True
@@ -365,12 +367,6 @@ class Engine:
         if self.dispatch is not None:
             claim = work.claims.pop(reading.borrower, None)
             await self.dispatch.put(Action(decision, reading, arrived_at, claim))
-
-    async def _prepare(self) -> None:
-        """Ahead of the first burst: load what decodes it, and spare the garbage collector the book, which stays."""
-        await asyncio.to_thread(self.mirror.follower.warm)
-        gc.collect()
-        gc.freeze()
 
     async def _maintain(self) -> None:
         """Now and then the book goes to disk, so that a restart begins where this run was."""

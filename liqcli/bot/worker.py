@@ -25,6 +25,7 @@ from liqcli.model import Address, EventKind, Liquidation, Reading, Receipt
 from liqcli.store.cache import HealthCache
 from liqcli.store.held import HeldClaims
 from liqcli.store.queue import BorrowerQueue, Claim
+from liqcli.tasks import end
 from liqcli.wallet.policy import Denied
 
 _IDLE_S = 0.25
@@ -76,8 +77,7 @@ class Worker:
                     tasks.create_task(self._work(stop))
             await self._drain()
         finally:
-            for task in keeping:
-                task.cancel()
+            await end(keeping)
 
     def _kept(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on beside the work: claims stay ours, and new pools are found."""
@@ -87,8 +87,8 @@ class Worker:
         return [self._held.keep(), self._exchange.keep(every_s, warn=self._warn)]
 
     async def _recover(self, executor: Executor) -> None:
-        for plan, end in await executor.recover():
-            receipt, why = (end, end.tx_hash) if isinstance(end, Receipt) else (None, str(end))
+        for plan, outcome in await executor.recover():
+            receipt, why = (outcome, outcome.tx_hash) if isinstance(outcome, Receipt) else (None, str(outcome))
             self._tell(Note("recovered", why, plan=plan, receipt=receipt))
 
     async def _work(self, stop: asyncio.Event) -> None:

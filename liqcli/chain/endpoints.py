@@ -20,6 +20,7 @@ from liqcli.chain.budget import Budget
 from liqcli.chain.urls import secrets_in
 from liqcli.errors import WrongTarget
 from liqcli.model import Tier
+from liqcli.tasks import end
 from liqcli.text import shown_url
 
 _BENCH_FIRST_S = 0.5
@@ -197,10 +198,7 @@ class Endpoints:
 
     async def close(self) -> None:
         """End what looks at nodes in the background."""
-        probes = [*self._probes.values()]
-        for probe in probes:
-            probe.cancel()
-        await asyncio.gather(*probes, return_exceptions=True)
+        await end([*self._probes.values()])
 
     async def _ask_chain(self, endpoint: Endpoint, session: aiohttp.ClientSession) -> int:
         try:

@@ -22,6 +22,7 @@ import aiohttp
 
 from liqcli.chain.urls import secrets_in, without_secrets
 from liqcli.errors import Unreachable
+from liqcli.tasks import end
 from liqcli.text import shown_url
 
 RawLog = Mapping[str, Any]
@@ -92,8 +93,7 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     @property
     def is_connected(self) -> bool:

@@ -20,6 +20,7 @@ from liqcli.sandbox.node import CHAIN_ID, Node, mine_every, restore_base_fee, st
 from liqcli.sandbox.plans import Plan, plan_borrowers
 from liqcli.sandbox.scenario import Scenario
 from liqcli.sandbox.valkey import start_valkey
+from liqcli.tasks import end
 
 Progress = Callable[[str], None]
 RELEASES = ("3.0.2", "3.6")
@@ -122,9 +123,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        while not task.done():  # a cancellation can get lost where a deadline runs out at the same moment
-            task.cancel()
-            await asyncio.wait([task], timeout=1.0)
+        await end([task])
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unreachable):
             raise error
 

@@ -9,6 +9,7 @@ from time import monotonic
 from liqcli.errors import AlreadyRunning, Unreachable
 from liqcli.model import Address
 from liqcli.store.connection import Client, answering
+from liqcli.tasks import end
 
 LEASE_S = 10.0
 _BELIEVED = 0.9
@@ -75,6 +76,6 @@ async def owning(redis: Client, *, chain_id: int, address: Address, owner: str) 
     try:
         yield ownership
     finally:
-        keeping.cancel()
+        await end([keeping])
         if ownership.is_held:
             await ownership.release()
