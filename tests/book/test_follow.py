@@ -198,7 +198,7 @@ async def test_a_quarantined_account_is_healed(chain):
     borrower = chain.plans[0].borrower
     account = follower.book.ledger.accounts[borrower]
     (reserve_id, scaled), *_ = account.collateral.items()
-    account.collateral[reserve_id] = scaled + 10**6
+    account.collateral[reserve_id] = scaled + scaled // 100  # of 18 decimals, a million units are worth nothing
     report = await audit(follower, list(follower.book.accounts))
     assert report.wrong == {borrower}
     assert {mismatch.field for mismatch in report.mismatches} >= {"collateral_base"}
