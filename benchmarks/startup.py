@@ -51,26 +51,28 @@ async def _ready(borrowers: int) -> float:
     """Seconds from starting the sandbox with so many borrowers to a bot's READY on it."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {**os.environ, "LIQ_DATA_DIR": directory}
-        started = time.perf_counter()
-        sandbox = await _started(environment, "sandbox", "up", "--borrowers", str(borrowers))
-        await _line_with(sandbox, "liquidator")
-        bot = await _started(environment, "run", "--sandbox")
-        await _line_with(bot, "READY")
-        taken = time.perf_counter() - started
+        began = time.perf_counter()
+        sandbox = await started(environment, "sandbox", "up", "--borrowers", str(borrowers))
+        await line_with(sandbox, "liquidator")
+        bot = await started(environment, "run", "--sandbox")
+        await line_with(bot, "READY")
+        taken = time.perf_counter() - began
         for process in (bot, sandbox):
             process.kill()
             await process.wait()
         return taken
 
 
-async def _started(environment: dict[str, str], *args: str) -> asyncio.subprocess.Process:
+async def started(environment: dict[str, str], *args: str) -> asyncio.subprocess.Process:
+    """A command that goes on running."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "liqcli", *args, env=environment, cwd=Path(environment["LIQ_DATA_DIR"]),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
 
 
-async def _line_with(process: asyncio.subprocess.Process, word: str) -> None:
+async def line_with(process: asyncio.subprocess.Process, word: str) -> None:
+    """Read until a line has the word; SystemExit when the process ends before."""
     assert process.stdout is not None
     async for line in process.stdout:
         if word in line.decode():

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liqcli.bot.engine import Engine
 from liqcli.errors import Unreachable
 from liqcli.ops.problems import problems_of
 from liqcli.ops.status import queue_facts, status_of
+
+if TYPE_CHECKING:
+    from liqcli.bot.engine import Engine
 
 BEAT_S = 1.0
 TELL_S = 2.0
@@ -56,7 +58,7 @@ class Standing:
             await asyncio.sleep(self.every_s)
 
     async def keep_telling(
-        self, engine: Engine, publish: Callable[[dict[str, Any]], None], *, mode: str, network: str
+        self, engine: "Engine", publish: Callable[[dict[str, Any]], None], *, mode: str, network: str
     ) -> None:
         """Tell the engine's status every two seconds; a Redis that does not answer is part of it."""
         while True:

@@ -2,16 +2,18 @@
 
 from dataclasses import asdict
 from time import monotonic, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liqcli.bot.channel import Channel
-from liqcli.bot.engine import Engine
-from liqcli.chain.stream import Stream
 from liqcli.model import BASE_UNIT, WAD, Tier
-from liqcli.store.figures import QueueStats
+
+if TYPE_CHECKING:
+    from liqcli.bot.channel import Channel
+    from liqcli.bot.engine import Engine
+    from liqcli.chain.stream import Stream
+    from liqcli.store.figures import QueueStats
 
 
-def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
+def summary_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
     """The run in the fields that scripts read (docs/cli.md, `liq run --json`)."""
     tally, by_tier = engine.tally, engine.by_tier()
     return {
@@ -52,7 +54,7 @@ def summary_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
     }
 
 
-def status_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
+def status_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
     """The summary so far, and how the bot stands at this moment."""
     closest, head, stream = engine.closest(), engine.watch.state(), engine.stream
     return {
@@ -85,7 +87,7 @@ def status_of(engine: Engine, *, mode: str, network: str) -> dict[str, Any]:
     }
 
 
-def queue_facts(stats: QueueStats) -> dict[str, Any]:
+def queue_facts(stats: "QueueStats") -> dict[str, Any]:
     """What the queue's server says of the queue."""
     return {
         "items": stats.items,
@@ -98,12 +100,12 @@ def queue_facts(stats: QueueStats) -> dict[str, Any]:
     }
 
 
-def _websocket(stream: Stream) -> dict[str, Any]:
+def _websocket(stream: "Stream") -> dict[str, Any]:
     lags = [{"at_us": at_us, "lost": lost} for at_us, lost in stream.lags]
     return {"connected": stream.is_connected, **asdict(stream.counts), "lags": lags}
 
 
-def _channel(channel: Channel[Any]) -> dict[str, int]:
+def _channel(channel: "Channel[Any]") -> dict[str, int]:
     return {
         "capacity": channel.capacity,
         "held": len(channel),

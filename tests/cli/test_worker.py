@@ -43,7 +43,7 @@ def test_a_worker_needs_a_shared_redis(place, running):
     rpc, name = connection(running)[:2], connection(running)[2:6]
     finished = place.liq("worker", *rpc, *name, "--duration", "1s")
     assert finished.code == 3, finished.err
-    assert "hint: --redis URL" in finished.err
+    assert "hint: liq worker --redis URL" in finished.err
 
 
 def test_a_live_worker_is_not_started_by_accident(place, running):
