@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-NOT_BENCHMARKS = {"__init__", "__main__", "burst_node", "figure", "rig"}
+NOT_BENCHMARKS = {"__init__", "__main__", "burst_node", "figure", "noisy_node", "rig"}
 PAGE = Path(__file__).parents[1] / "docs" / "figures.md"
 HEAD = """# Figures
 

@@ -10,19 +10,16 @@ quotes, decision, simulation, policy, signature.
 
 import argparse
 import asyncio
-import random
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 from redis.asyncio import Redis, RedisCluster
 
 from benchmarks.figure import figure
-from benchmarks.rig import TimedExecutor, book_of, executor_of, live_bot, open_trading, set_prices
-from liqcli.book.mirror import Mirror
+from benchmarks.rig import TimedExecutor, add_copies, book_of, executor_of, live_bot, open_trading, set_prices
 from liqcli.bot.dispatch import Action
 from liqcli.bot.engine import Engine
 from liqcli.chain.rpc import Rpc
@@ -56,8 +53,10 @@ async def main(*, quick: bool) -> bool:
         place = Path(directory)
         server = await start_valkey(place / "valkey", persist=True)
         try:
-            options = {"borrowers": deployed, "scenario": False, "block_time": None, "redis": False}
-            async with open_world(place / "world", **options) as world, Rpc(world.facts.rpc_url) as rpc:
+            async with (
+                open_world(place / "world", borrowers=deployed, scenario=False, block_time=None, redis=False) as world,
+                Rpc(world.facts.rpc_url) as rpc,
+            ):
                 redis = await open_redis(server.url, timeout_s=5.0)
                 await set_prices(world, START)
                 found = await _measure(world, rpc, redis, place, wanted=wanted)
@@ -70,10 +69,10 @@ async def main(*, quick: bool) -> bool:
 async def _measure(
     world: World, rpc: Rpc, redis: Redis | RedisCluster, place: Path, *, wanted: int
 ) -> list[dict[str, float]]:
-    market, exchange = await open_trading(world, rpc)
+    market, exchange = await open_trading(world.facts, rpc)
     mirror = await book_of(market)
-    _add_copies(mirror, PEOPLE)
-    executor = executor_of(world, market, place)
+    add_copies(mirror, PEOPLE)
+    executor = executor_of(world.facts, market, place)
     planned: list[tuple[Action, float]] = []
     async with live_bot(
         mirror=mirror, exchange=exchange, executor=executor, redis=redis, tell=lambda _: None, **SETTINGS
@@ -95,18 +94,6 @@ async def _measure(
             await set_prices(world, factor)
             await _dealt_with(engine, world)
     return _spans(planned, executor)
-
-
-def _add_copies(mirror: Mirror, people: int) -> None:
-    """Fill the book up with strangers who hold what the others hold and owe half of it."""
-    dice, book = random.Random(1), mirror.book
-    real = [book.position(borrower) for borrower in list(book.borrowers)]
-    for number in range(people - len(real)):
-        position = real[number % len(real)]
-        debt = {reserve: scaled // 2 for reserve, scaled in position.scaled_debt.items()}
-        stranger = f"0x{dice.getrandbits(160):040x}"
-        book.put_account(replace(position, borrower=stranger, scaled_debt=debt), block=book.cursor)
-    book.rollback(book.cursor)  # hands out what was put in as changed
 
 
 async def _dealt_with(engine: Engine, world: World) -> None:

@@ -1,9 +1,11 @@
 """A live bot on a sandbox whose prices and blocks the benchmark sets itself."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,11 +23,11 @@ from liqcli.chain.exchange import Exchange, open_exchange
 from liqcli.chain.market import Market, open_market
 from liqcli.chain.rpc import Rpc
 from liqcli.config import ExchangeSettings, load_settings
-from liqcli.model import BASE_UNIT, Liquidation
+from liqcli.model import BASE_UNIT, Address, Liquidation
 from liqcli.sandbox import calls
 from liqcli.sandbox.arbitrage import Arbitrage
-from liqcli.sandbox.transactions import send_all
-from liqcli.sandbox.world import World
+from liqcli.sandbox.transactions import Transaction, send_all
+from liqcli.sandbox.world import World, WorldFacts
 from liqcli.store.cache import HealthCache
 from liqcli.store.queue import BorrowerQueue, namespace_of
 from liqcli.wallet.journal import Journal
@@ -60,6 +62,11 @@ class TimedExecutor(Executor):
 
 async def set_prices(world: World, factor: float) -> None:
     """Volatile prices at so many times the listed ones, at the feeds and, by arbitrage, on the exchanges."""
+    await send_all(world.rpc, await price_steps(world, factor))
+
+
+async def price_steps(world: World, factor: float) -> list[Transaction]:
+    """What sets them."""
     prices = {
         asset.listing.symbol: int(asset.listing.price * (factor if asset.listing.volatility else 1.0))
         for asset in world.deployment.assets
@@ -70,13 +77,11 @@ async def set_prices(world: World, factor: float) -> None:
         for asset in world.deployment.assets
         if asset.listing.volatility
     ]
-    trades = await Arbitrage(world.rpc, world.exchange, trader=deployer).trades(prices)
-    await send_all(world.rpc, [*trades, *moves])
+    return [*await Arbitrage(world.rpc, world.exchange, trader=deployer).trades(prices), *moves]
 
 
-async def open_trading(world: World, rpc: Rpc) -> tuple[Market, Exchange]:
+async def open_trading(facts: WorldFacts, rpc: Rpc) -> tuple[Market, Exchange]:
     """The market as the bot sees it, and its exchanges."""
-    facts = world.facts
     market = await open_market(rpc, name=NAME, provider=facts.provider, chain_id=facts.chain_id)
     settings = ExchangeSettings(
         liquidator=facts.contract,
@@ -89,11 +94,11 @@ async def open_trading(world: World, rpc: Rpc) -> tuple[Market, Exchange]:
     return market, exchange
 
 
-def executor_of(world: World, market: Market, directory: Path) -> TimedExecutor:
+def executor_of(facts: WorldFacts, market: Market, directory: Path) -> TimedExecutor:
     """The sandbox's key with a policy that stops nothing here."""
     policy = Policy(
-        chain_id=world.facts.chain_id,
-        allowed=frozenset({(world.facts.pool, LIQUIDATION_CALL), (world.facts.contract, LIQUIDATE)}),
+        chain_id=facts.chain_id,
+        allowed=frozenset({(facts.pool, LIQUIDATION_CALL), (facts.contract, LIQUIDATE)}),
         max_gas=3_000_000,
         max_fee_per_gas=10**12,
         max_loss_base=PLENTY * BASE_UNIT,
@@ -101,7 +106,7 @@ def executor_of(world: World, market: Market, directory: Path) -> TimedExecutor:
         max_per_hour=PLENTY,
         pause_file=directory / "PAUSE",
     )
-    signer = Signer(Key(world.facts.liquidator_key), policy)
+    signer = Signer(Key(facts.liquidator_key), policy)
     return TimedExecutor(market, Sender(market.rpc, signer, Journal(directory / "journal"), loss_of=loss_of))
 
 
@@ -110,6 +115,23 @@ async def book_of(market: Market) -> Mirror:
     follower = Follower(market, await begin_at_first_block(market, 0), window_blocks=1000)
     await catch_up(follower, (await market.head())[0])
     return Mirror(follower)
+
+
+def strangers(count: int) -> list[Address]:
+    """So many addresses, always the same."""
+    dice = random.Random(1)
+    return [f"0x{dice.getrandbits(160):040x}" for _ in range(count)]
+
+
+def add_copies(mirror: Mirror, people: int) -> None:
+    """Fill the book up with strangers who hold what the others hold and owe half of it."""
+    book = mirror.book
+    real = [book.position(borrower) for borrower in list(book.borrowers)]
+    for number, stranger in enumerate(strangers(people - len(real))):
+        position = real[number % len(real)]
+        debt = {reserve: scaled // 2 for reserve, scaled in position.scaled_debt.items()}
+        book.put_account(replace(position, borrower=stranger, scaled_debt=debt), block=book.cursor)
+    book.rollback(book.cursor)  # hands out what was put in as changed
 
 
 @asynccontextmanager
