@@ -3,9 +3,10 @@
 import getpass
 import os
 import platform
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,7 +123,18 @@ def ask(prompt: str, *, hint: str) -> str:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
         raise SecretError(f"no terminal to ask for the {prompt}", hint=hint) from None
-    return getpass.getpass(f"{prompt}: ", stream=sys.stderr)
+    with _ctrl_c_ends():
+        return getpass.getpass(f"{prompt}: ", stream=sys.stderr)
+
+
+@contextmanager
+def _ctrl_c_ends() -> Iterator[None]:
+    """While a question waits for its answer Ctrl-C is the answer, whatever a run does with it otherwise."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _as_password(content: bytes) -> "Secret":
@@ -146,7 +158,9 @@ def confirm(settings: Settings, *, confirmed: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("sending asks for a confirmation, and there is no terminal", hint="--yes")
-    if typer.prompt(f"this sends real transactions; type {settings.network} to go on") != settings.network:
+    with _ctrl_c_ends():
+        answer = typer.prompt(f"this sends real transactions; type {settings.network} to go on")
+    if answer != settings.network:
         raise UsageError("not confirmed: nothing was sent", hint=f"type {settings.network}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from liqcli.lock import holder_of
+from tests.cli.terminals import on_terminal
 
 DRAIN_S = 10.0
 """How long a bot may drain; stopping now must take less."""
@@ -139,15 +140,30 @@ def test_a_run_killed_with_9_leaves_nothing_in_the_way(place):
     assert place.liq("run", "--sandbox", "--duration", "1s", "--json").code == 0
 
 
-def test_a_later_start_is_ready_in_under_five_seconds(place):
-    """From the command to READY, with 200 borrowers."""
-    started = time.monotonic()
+def test_ready_counts_everybody(place):
+    """READY is said when all 200 borrowers were valued; how soon that is, benchmarks/startup.py measures."""
     with place.start("run", "--sandbox") as process:
         said = ready(process)
-        took = time.monotonic() - started
         process.kill()
-    assert took < 5
     assert "200 borrowers" in said[-1]
+
+
+def test_ctrl_c_is_an_answer_to_a_question(place, running):
+    """While a live run asks whether it is meant, one Ctrl-C ends it, and nothing was sent."""
+    facts = json.loads((running.directory / "data" / "sandbox.json").read_text())
+    (place.directory / "liq.toml").write_text(f'[policy]\nlive = true\ncontracts = ["{facts["pool"]}"]\n')
+    (place.directory / "password").write_text("a password\n")
+    (place.directory / "password").chmod(0o600)
+    assert place.liq("keys", "new", "bot", "--password-file", "password").code == 0
+    chain = ("--rpc", facts["rpc_url"], "--pool-addresses-provider", facts["provider"], "--market", "mine")
+    live = ("run", "--live", "--account", "bot", "--password-file", "password", *chain)
+    with on_terminal(place, 100, *live) as terminal:
+        terminal.wait_for("this sends real transactions")
+        terminal.process.sendintr()
+        terminal.to_end()
+        terminal.process.wait()
+        assert terminal.process.exitstatus == 130, "\n".join(terminal.rows)
+    assert holder_of(place.directory / "data", "run") is None
 
 
 def test_a_market_is_found_by_its_provider_alone(place, running):
