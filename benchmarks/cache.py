@@ -17,7 +17,16 @@ from pathlib import Path
 
 from benchmarks.figure import figure
 from liqcli.bot.risk import pace_of, tier_of, ttl_for
-from liqcli.chain.logs import decode_events, read_logs
+from liqcli.book.events import (
+    Acted,
+    BalanceTransfer,
+    BookEvent,
+    CollateralSwitched,
+    EModeEntered,
+    Liquidated,
+    decode_logs,
+)
+from liqcli.chain.logs import read_logs
 from liqcli.chain.market import Market, open_market
 from liqcli.config import Settings, load_settings
 from liqcli.model import NO_DEBT, WAD, Address, Reading, Tier
@@ -87,10 +96,17 @@ async def _recorded(world: World, market: Market, number: int) -> Step:
     at = number * STEP_S
     factors = [price / prices[symbol] for symbol, price in world.scenario.prices.items()]
     return Step(
-        acted=frozenset(event.borrower for event in decode_events(window.logs, at=0.0)),
+        acted=frozenset(account for event in decode_logs(window.logs) for account in _accounts_in(event)),
         worst_factor=min(factors) / max(*factors, 1.0),
         readings={borrower: replace(reading, at=at) for borrower, reading in batch.readings.items()},
     )
+
+
+def _accounts_in(event: BookEvent) -> tuple[Address, ...]:
+    """Whose position it changed."""
+    if isinstance(event, BalanceTransfer):
+        return event.sender, event.recipient
+    return (event.account,) if isinstance(event, Acted | Liquidated | CollateralSwitched | EModeEntered) else ()
 
 
 def _play(steps: list[Step], settings: Settings, *, cached: bool) -> Played:

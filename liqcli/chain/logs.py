@@ -1,7 +1,7 @@
 """The market's logs: eth_getLogs in windows that adapt to the node, decoded by slicing hex."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -12,42 +12,9 @@ from liqcli.chain.answers import Undecoded
 from liqcli.chain.market import Market
 from liqcli.chain.rpc import NoAnswer, RpcError
 from liqcli.errors import LiqError, Unreachable
-from liqcli.model import Address, Event, EventKind
+from liqcli.model import Address
 
 RawLog = Mapping[str, Any]
-
-_CHANGED: dict[str, tuple[tuple[EventKind, int], ...]] = {
-    topics.BORROW: ((EventKind.BORROW, 2),),
-    topics.WITHDRAW: ((EventKind.WITHDRAW, 2),),
-    topics.SUPPLY: ((EventKind.SUPPLY, 2),),
-    topics.REPAY: ((EventKind.REPAY, 2),),
-    topics.LIQUIDATION_CALL: ((EventKind.LIQUIDATION, 3),),
-    topics.COLLATERAL_DISABLED: ((EventKind.COLLATERAL_OFF, 2),),
-    topics.COLLATERAL_ENABLED: ((EventKind.SUPPLY, 2),),
-    topics.EMODE_SET: ((EventKind.EMODE, 1),),
-    topics.BALANCE_TRANSFER: ((EventKind.TRANSFER, 1), (EventKind.SUPPLY, 2)),
-}
-"""What an event does, and which topic names whose position it changes: the debtor, never the caller."""
-
-MARKET_TOPICS = frozenset(
-    {
-        topics.RESERVE_INITIALIZED,
-        topics.COLLATERAL_CONFIGURED,
-        topics.PROTOCOL_FEE_CHANGED,
-        topics.RESERVE_ACTIVE,
-        topics.RESERVE_PAUSED,
-        topics.RESERVE_DROPPED,
-        topics.GRACE_PERIOD_CHANGED,
-        topics.GRACE_PERIOD_DISABLED,
-        topics.EMODE_CATEGORY_ADDED,
-        topics.EMODE_ASSET_CATEGORY_CHANGED,
-        topics.EMODE_COLLATERAL_CHANGED,
-        topics.EMODE_LTVZERO_CHANGED,
-        topics.EMODE_ISOLATION_CHANGED,
-        topics.UPGRADED,
-    }
-)
-"""Events after which every borrower may stand differently, and the market is worth a `reload`."""
 
 _NOT_SUPPORTED = -32601
 _FEWER_BLOCKS_MAY_HELP = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
@@ -213,16 +180,6 @@ def _headers(blocks: Iterable[Any]) -> dict[int, Header]:
     return found
 
 
-def decode_events(logs: Sequence[RawLog], *, at: float) -> list[Event]:
-    """What the logs did to whom, in the order of the logs; `at` is when they were received (monotonic seconds)."""
-    return [event for log in logs for event in _events_of(log, at)]
-
-
-def changes_market(logs: Sequence[RawLog]) -> bool:
-    """Whether a log changed what holds for everyone: a configuration, a listing, an implementation."""
-    return any(_topics(log)[0] in MARKET_TOPICS for log in logs)
-
-
 def decode_liquidation(log: RawLog) -> LiquidationLog | None:
     """The liquidation a log tells of, None for any other log."""
     names = _topics(log)
@@ -231,15 +188,6 @@ def decode_liquidation(log: RawLog) -> LiquidationLog | None:
     collateral, debt, borrower = (_address(names, place) for place in (1, 2, 3))
     covered, received, liquidator = words(unhex(log.get("data")), 3)
     return LiquidationLog(collateral, debt, borrower, covered, received, address_of(liquidator))
-
-
-def _events_of(log: RawLog, at: float) -> Iterator[Event]:
-    names = _topics(log)
-    changed = _CHANGED.get(names[0])
-    if changed:
-        block, index = _place(log)
-        for kind, topic in changed:
-            yield Event(kind, _address(names, topic), block, index, at)
 
 
 def _topics(log: RawLog) -> Sequence[str]:
@@ -265,13 +213,37 @@ def _fewer_blocks_may_help(err: Unreachable) -> bool:
     return isinstance(err, RpcError) and err.rpc_code != _NOT_SUPPORTED and not err.is_rate_limit
 
 
-_BOOK_TOPICS = {
-    topics.MINT,
-    topics.BURN,
-    topics.RESERVE_DATA_UPDATED,
-    topics.RESERVE_FROZEN,
-    topics.ATOKEN_UPGRADED,
-    topics.VARIABLE_DEBT_UPGRADED,
-}
-"""What only the book of exact positions needs."""
-_TOPICS = sorted({*_CHANGED, *MARKET_TOPICS, *_BOOK_TOPICS})
+_TOPICS = sorted(
+    {
+        topics.BORROW,
+        topics.WITHDRAW,
+        topics.SUPPLY,
+        topics.REPAY,
+        topics.LIQUIDATION_CALL,
+        topics.COLLATERAL_DISABLED,
+        topics.COLLATERAL_ENABLED,
+        topics.EMODE_SET,
+        topics.BALANCE_TRANSFER,
+        topics.MINT,
+        topics.BURN,
+        topics.RESERVE_DATA_UPDATED,
+        topics.RESERVE_INITIALIZED,
+        topics.COLLATERAL_CONFIGURED,
+        topics.PROTOCOL_FEE_CHANGED,
+        topics.RESERVE_ACTIVE,
+        topics.RESERVE_FROZEN,
+        topics.RESERVE_PAUSED,
+        topics.RESERVE_DROPPED,
+        topics.GRACE_PERIOD_CHANGED,
+        topics.GRACE_PERIOD_DISABLED,
+        topics.EMODE_CATEGORY_ADDED,
+        topics.EMODE_ASSET_CATEGORY_CHANGED,
+        topics.EMODE_COLLATERAL_CHANGED,
+        topics.EMODE_LTVZERO_CHANGED,
+        topics.EMODE_ISOLATION_CHANGED,
+        topics.UPGRADED,
+        topics.ATOKEN_UPGRADED,
+        topics.VARIABLE_DEBT_UPGRADED,
+    }
+)
+"""Everything that changes an account, a reserve or the market."""

@@ -57,10 +57,11 @@ async def test_a_plan_the_pool_refuses_is_never_signed(executor, market, plan, t
 
 async def borrowers(market):
     """Everyone who ever borrowed."""
-    from liqcli.chain.logs import decode_events, read_logs
+    from liqcli.book.events import Acted, decode_logs
+    from liqcli.chain.logs import read_logs
 
     window = await read_logs(market, 0, await market.rpc.block_number())
-    return sorted({event.borrower for event in decode_events(window.logs, at=0.0)})
+    return sorted({event.account for event in decode_logs(window.logs) if isinstance(event, Acted)})
 
 
 async def test_gas_over_the_small_block_limit_is_refused_by_name(executor, market, plan, tmp_path):

@@ -3,16 +3,17 @@ import json
 import pytest
 from eth_utils import keccak
 
+from liqcli.book.events import TOPICS, Acted, BalanceTransfer, CollateralSwitched, EModeEntered, decode_logs
 from liqcli.chain import logs as chain_logs
 from liqcli.chain import topics
-from liqcli.chain.logs import changes_market, decode_events, follow_windows, read_logs
+from liqcli.chain.logs import follow_windows, read_logs
 from liqcli.chain.rpc import RpcError
 from liqcli.errors import Unreachable
 from liqcli.model import EventKind
 from liqcli.sandbox import calls
 from liqcli.sandbox.transactions import send_all
 from tests.aave.vectors import HERE
-from tests.chain.sandbox import configure, open_sandbox, pass_time, sandbox_behind
+from tests.chain.sandbox import open_sandbox, pass_time, sandbox_behind
 from tests.chain.servers import http, relay, rpc
 
 ON = True
@@ -36,33 +37,35 @@ def test_topic_is_the_hash_of_its_event(name, signature):
     assert getattr(topics, name) == "0x" + keccak(text=signature).hex()
 
 
-@pytest.mark.parametrize(("name", "signature"), SIGNATURES.items())
-def test_borrowers_topic_is_indexed_in_every_release(name, signature):
-    """The topic taken for the borrower is an indexed address named user, onBehalfOf, from or to."""
-    event = next(event for event in EVENTS if event["sig"] == signature)
-    indexed = [param for param in event["params"] if param["indexed"]]
-    for _, topic in chain_logs._CHANGED[getattr(topics, name)]:
-        assert indexed[topic - 1]["type"] == "address"
-        assert indexed[topic - 1]["name"] in {"user", "onBehalfOf", "from", "to"}
-
-
-def test_market_topics_are_known_events():
-    """Every market-wide topic is an event of some release."""
+def test_what_is_asked_for_are_known_events():
+    """Every topic of the query is an event of some release, and the book has a decoder for each."""
     proxy = "0x" + keccak(text="Upgraded(address)").hex()
-    assert {event["topic0"] for event in EVENTS} | {proxy} >= chain_logs.MARKET_TOPICS
+    assert {event["topic0"] for event in EVENTS} | {proxy} >= set(chain_logs._TOPICS)
+    assert set(chain_logs._TOPICS) == set(TOPICS)
 
 
 async def events_after(world, first, *transactions):
-    """What the bot would see of these transactions: (kind, borrower) in order."""
+    """What the bot would see of these transactions: (act, account) in order, balances and rates left out."""
     await send_all(world.rpc, transactions)
     market = await open_sandbox(world)
     head, _ = await market.head()
-    window = await read_logs(market, first + 1, head)
-    events = decode_events(window.logs, at=1.5)
-    places = [(event.block, event.log_index) for event in events]
-    assert places == sorted(places)
-    assert {event.at for event in events} == {1.5}
-    return [(event.kind, event.borrower) for event in events]
+    events = decode_logs((await read_logs(market, first + 1, head)).logs)
+    assert [event[:2] for event in events] == sorted(event[:2] for event in events)
+    return [told for event in events for told in acts_in(event)]
+
+
+def acts_in(event):
+    """Who did what, in words."""
+    match event:
+        case Acted():
+            yield event.kind, event.account
+        case CollateralSwitched():
+            yield "collateral on" if event.used else "collateral off", event.account
+        case EModeEntered():
+            yield "e-mode", event.account
+        case BalanceTransfer():
+            yield "sent", event.sender
+            yield "received", event.recipient
 
 
 async def test_every_act_of_a_borrower_is_an_event(chain):
@@ -89,29 +92,19 @@ async def test_every_act_of_a_borrower_is_an_event(chain):
         calls.withdraw(bob, pool, whype, 10**18),
     )
     assert seen == [
-        (EventKind.SUPPLY, alice),
+        ("collateral on", alice),
         (EventKind.SUPPLY, alice),
         (EventKind.BORROW, alice),
         (EventKind.REPAY, alice),
-        (EventKind.EMODE, alice),
-        (EventKind.SUPPLY, bob),
-        (EventKind.TRANSFER, alice),
-        (EventKind.SUPPLY, bob),
-        (EventKind.COLLATERAL_OFF, bob),
-        (EventKind.SUPPLY, bob),
-        (EventKind.COLLATERAL_OFF, bob),
+        ("e-mode", alice),
+        ("collateral on", bob),
+        ("sent", alice),
+        ("received", bob),
+        ("collateral off", bob),
+        ("collateral on", bob),
+        ("collateral off", bob),
         (EventKind.WITHDRAW, bob),
     ]
-
-
-async def test_configuration_changes_the_market(chain):
-    """A configurator's log is told apart from a borrower's."""
-    first = await chain.rpc.block_number()
-    await configure(chain, "setReservePause", chain.deployment.asset("WHYPE").token, ON)
-    market = await open_sandbox(chain)
-    window = await read_logs(market, first + 1, first + 1)
-    assert changes_market(window.logs)
-    assert not decode_events(window.logs, at=0.0)
 
 
 async def everything(market, last, widest):
@@ -184,24 +177,3 @@ async def test_unreachable_node_stops_the_windows(world):
         with pytest.raises(Unreachable, match="connection refused"):
             await everything(market, 10, 8)
         assert market.rpc.requests == 1
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        {"blockNumber": "0x1", "logIndex": "0x0"},
-        {"blockNumber": "0x1", "logIndex": "0x0", "topics": []},
-        {"blockNumber": "0x1", "logIndex": "0x0", "topics": [topics.BORROW, "0x" + "0" * 64]},
-        {"blockNumber": "0x1", "logIndex": "0x0", "topics": [topics.BORROW, "0x", "0x12"]},
-        {"blockNumber": None, "logIndex": "0x0", "topics": [topics.EMODE_SET, "0x" + "0" * 64]},
-    ],
-)
-def test_malformed_log_is_refused(log):
-    """A log that cannot be read is an error of the node, never a borrower of nobody."""
-    with pytest.raises(Unreachable):
-        decode_events([log], at=0.0)
-
-
-def test_foreign_event_is_nobodys():
-    """A log of an event we do not follow changes no borrower."""
-    assert decode_events([{"blockNumber": "0x1", "logIndex": "0x0", "topics": ["0x" + "12" * 32]}], at=0.0) == []

@@ -9,7 +9,8 @@ from time import monotonic
 import pytest
 from aiohttp import web
 
-from liqcli.chain.logs import decode_events, log_query, read_logs
+from liqcli.book.events import Acted, decode_logs
+from liqcli.chain.logs import log_query, read_logs
 from liqcli.chain.stream import Stream
 from liqcli.lag.formats import read_event
 from liqcli.lag.message import Kind
@@ -109,10 +110,9 @@ async def test_a_new_block_wakes_the_poll_with_its_logs(chain):
     told = [entry for hint in hints for entry in hint.logs]
     block = await chain.rpc.block_number()
     read = (await read_logs(market, block, block)).logs
-    assert [event.borrower for event in decode_events(told, at=0.0)] == [
-        event.borrower for event in decode_events(read, at=0.0)
-    ]
-    assert stranger in {event.borrower for event in decode_events(told, at=0.0)}
+    events = decode_logs(told, times={block: 0})
+    assert events == decode_logs(read, times={block: 0})
+    assert stranger in {event.account for event in events if isinstance(event, Acted)}
     assert max(hint.head or 0 for hint in hints) == block
 
 
