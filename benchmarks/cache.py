@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.figure import figure
-from liqcli.bot.risk import pace_of, tier_of, ttl_for
 from liqcli.book.events import (
     Acted,
     BalanceTransfer,
@@ -26,6 +25,7 @@ from liqcli.book.events import (
     Liquidated,
     decode_logs,
 )
+from liqcli.bot.risk import pace_of, tier_of, ttl_for
 from liqcli.chain.logs import read_logs
 from liqcli.chain.market import Market, open_market
 from liqcli.config import Settings, load_settings

@@ -29,7 +29,8 @@ stamina.instrumentation.set_on_retry_hooks(())
 Call = tuple[str, Sequence[Any]]
 
 _HINT = (
-    "is a node running there? Try another: liq COMMAND --rpc URL, or export LIQ_RPC__URL=...; --sandbox needs no network"
+    "is a node running there? Try another: liq COMMAND --rpc URL, or export LIQ_RPC__URL=...; "
+    "--sandbox needs no network"
 )
 _OTHER_NODE = "another node may allow it:  --rpc URL   or  export LIQ_RPC__URL=..."
 _TRIES = 4
