@@ -117,5 +117,7 @@ def _call_amount(version: Version, stake: Stake) -> int:
 
 def _largest_partial(version: Version, stake: Stake, most: int) -> int:
     debt_base = debt_value(version, stake.debt, stake.debt_price, stake.debt_unit) - _LEFT_BASE
-    collateral_base = (stake.collateral_value(stake.collateral) - _LEFT_BASE) * PERCENT // stake.bonus
-    return max(min(most, min(debt_base, collateral_base) * stake.debt_unit // stake.debt_price), 0)
+    sides = [debt_base]
+    if stake.bonus:  # a collateral of e-modes only has none outside them, and then nothing of it is seized
+        sides.append((stake.collateral_value(stake.collateral) - _LEFT_BASE) * PERCENT // stake.bonus)
+    return max(min(most, min(sides) * stake.debt_unit // stake.debt_price), 0)
