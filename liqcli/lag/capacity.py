@@ -11,6 +11,7 @@ import numpy as np
 from liqcli.lag import glyphs
 from liqcli.lag.cause import Finding
 from liqcli.lag.model import ENDLESS, CapacityRow, Cause, Incident, Recommendation
+from liqcli.lag.phase import BLOCK_SECONDS
 from liqcli.lag.simulate import Seconds, slots_for
 from liqcli.lag.stream import FEW, Service, Stream
 
@@ -39,11 +40,16 @@ FOLK_RULES: dict[str, Callable[[int, int], int]] = {
 
 
 def needed_slots(stream: Stream, service: Service, cause: Cause, *, background: float) -> int:
-    """The deepest backlog of an endless buffer; `background` is the load assumed while the receiver catches up."""
+    """The deepest backlog of an endless buffer; `background` is the load assumed while the receiver catches up.
+
+    Between two blocks that both lost nothing comes: events are in the blocks.
+    """
     if not stream.timed:
         return stream.slots + int(stream.lost.max())
     free = np.maximum(stream.gaps - absences(stream, cause), 0.0)
-    idle = np.maximum(free / service.point - stream.slots, 0.0) * (1 - background)
+    between_blocks = stream.block_locked & (stream.gaps < BLOCK_SECONDS)
+    load = np.where(between_blocks, 0.0, background)
+    idle = np.maximum(free / service.point - stream.slots, 0.0) * (1 - load)
     deepest = depth = float(stream.lost[0])
     for drained, lost in zip(idle.tolist(), stream.lost[1:].tolist(), strict=True):
         depth = max(0.0, depth - drained) + lost

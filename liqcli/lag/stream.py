@@ -185,35 +185,42 @@ def assumed(stream: Stream) -> Service:
 def _measured(stream: Stream, given: float | None) -> Service | None:
     if len(stream) < 3 or not stream.timed:
         return None
-    gaps, lost = stream.gaps, stream.lost[1:]
     usable = usable_gaps(stream)
-    gaps, lost = gaps[usable], lost[usable]
+    gaps, lost, folded = stream.gaps[usable], stream.lost[1:][usable], folded_seconds(stream)[usable]
     if len(gaps) < 3:
         return None
     single = float(np.quantile(gaps, SINGLE_QUANTILE))
     if given is not None:
         busy = gaps < stream.slots * given
-        return _bracket(gaps[busy], lost[busy], single) if busy.any() else None
+        return _bracket(gaps[busy], lost[busy], folded[busy], single) if busy.any() else None
     point, service = float(np.quantile(gaps, 0.25)), None
     for _ in range(12):
         busy = gaps < stream.slots * point
         if busy.sum() < 3:
             return None
-        service = _bracket(gaps[busy], lost[busy], single)
+        service = _bracket(gaps[busy], lost[busy], folded[busy], single)
         if service.point == point:
             break
         point = service.point
     return service
 
 
-def _bracket(gaps: Seconds, lost: Int64s, single: float) -> Service:
+def folded_seconds(stream: Stream) -> Seconds:
+    """How long the run behind each gap is, where the runs are folded at the usual width."""
+    within = np.maximum(stream.end[1:] - stream.start[1:], 0.0)
+    return within if stream.fold_s <= CHASE_SECONDS else np.zeros(len(within))
+
+
+def _bracket(gaps: Seconds, lost: Int64s, folded: Seconds, single: float) -> Service:
     """Wald's identity on the ladder of losses: the handler lies in [gap (N - 2) / N, gap].
 
     For N near 2 and below the bracket is empty at its low end; there about one gap in four holds a single message,
-    so a low quantile of all gaps (`single`) is the handler's time.
+    so a low quantile of all gaps (`single`) is the handler's time. Handlers too short to be told from printing are
+    inside the runs: the time there, at half the width of a run each.
     """
-    gap, jump = float(gaps.mean()), float(lost.mean())
-    spread = float(lost.var()) / jump**2
+    count = len(gaps) + float(folded.sum()) / (CHASE_SECONDS / 2)
+    gap, jump = float(gaps.sum() + folded.sum()) / count, float(lost.sum()) / count
+    spread = float(lost.var()) / float(lost.mean()) ** 2
     low = gap * max(0.0, 1 - 2 / jump)
     regular = gap * max(0.0, 1 - min(1.0, 4 / 3 * spread) * 2 / jump)
     best = max(1e-6, max(low, min(single, gap)) if jump < 3 else regular)

@@ -13,6 +13,7 @@ from liqcli.lag.measure import measure_lag
 from liqcli.lag.model import Cause, Level, Receiver
 from liqcli.lag.scenarios import scenario
 from liqcli.lag.simulate import Stall, replay, slots_for
+from liqcli.lag.simulate import needed_slots as least_slots
 from liqcli.lag.stream import measure_service, streams
 from liqcli.lag.whatif import what_if
 
@@ -251,3 +252,25 @@ def test_all_incidents_are_counted_where_the_handler_parts_them():
     assert said.statistics.incident_count == 3_000
     assert len(said.statistics.incidents) == 1_000
     assert said.statistics.between.median_s == pytest.approx(2.964)
+
+
+@pytest.mark.parametrize("capacity", [128, 512, 2048])
+def test_bursts_of_every_block_need_a_buffer_of_one_block(capacity):
+    """A block a second, delivered within milliseconds, larger than the buffer: between two of them it drains."""
+    sizes = []
+    for seed in range(6):
+        random = np.random.default_rng([seed, capacity])
+        block = capacity * random.uniform(1.1, 1.8)
+        counts = random.poisson(block, 90)
+        arrivals = np.repeat(np.arange(90.0), counts)
+        arrivals = np.sort(arrivals + random.exponential(0.005, len(arrivals)))
+        service = random.exponential(random.uniform(0.3, 0.75) / block, len(arrivals))
+        life = replay(arrivals, service, capacity)
+
+        said = diagnose(statistics_of(life.lag_at * 1e6, life.lag_n), capacity=capacity)
+
+        assert said.verdict.cause is Cause.BURST
+        assert replay(arrivals, service, said.recommend.capacity).lost == 0
+        sizes.append(said.recommend.capacity / slots_for(least_slots(arrivals, service)))
+    assert np.median(sizes) <= 1.5
+    assert max(sizes) <= 4
