@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from liqcli.lock import holder_of
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, warn
@@ -19,7 +19,7 @@ _HARDLY_ANY_DISK = 64 * 2**20
 async def check(scope: Scope) -> AsyncIterator[Check]:
     """Limits that a run would meet late."""
     fds, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    facts = f"python {sys.version.split()[0]} · web3 {version('web3')} · redis {version('redis')}"
+    facts = f"python {sys.version.split()[0]} · web3 {version('web3')} · redis {version('redis')} · {_loop()}"
     shown = "unlimited" if fds == resource.RLIM_INFINITY else f"{fds:,}"
     if fds != resource.RLIM_INFINITY and fds < _FEWEST_FDS:
         yield warn("host", f"{facts} · only {shown} open files allowed", f"ulimit -n {_FEWEST_FDS}")
@@ -28,6 +28,14 @@ async def check(scope: Scope) -> AsyncIterator[Check]:
     yield _disk(scope)
     if scope.settings.http.listen is not None and holder_of(scope.settings.data_dir, "run") is None:
         yield _page(scope.settings.http.listen)
+
+
+def _loop() -> str:
+    """The event loop that a run would use."""
+    try:
+        return f"uvloop {version('uvloop')}"
+    except PackageNotFoundError:
+        return "no uvloop"
 
 
 def _disk(scope: Scope) -> Check:
