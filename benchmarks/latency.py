@@ -2,10 +2,10 @@
 
 The whole live bot on the loopback node with the real contracts, Redis and an exact book of 25,000 borrowers. 2,000 of
 them have real positions; the others are copies of these with half the debt, in the book only: each price moves them as
-well, and none ever falls. Prices fall in small steps, so that a few borrowers at a time come below one; each step waits
-until the one before is dealt with, and whoever is below one at the start is no part of the figures. An event is the
-look that brought the new prices; what follows it is the whole path to the bytes: book, queue, claim, read, snapshot,
-quotes, decision, simulation, policy, signature.
+well, none ever falls, and without sweeps nobody looks for them on the chain. Prices fall in small steps, so that a few
+borrowers at a time come below one; each step waits until the one before is dealt with, and whoever is below one at the
+start is no part of the figures. An event is the look that brought the new prices; what follows it is the whole path to
+the bytes: book, queue, claim, read, snapshot, quotes, decision, simulation, policy, signature.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from benchmarks.rig import TimedExecutor, add_copies, book_of, executor_of, live
 from liqcli.bot.dispatch import Action
 from liqcli.bot.engine import Engine
 from liqcli.chain.rpc import Rpc
+from liqcli.model import Tier
 from liqcli.sandbox.valkey import start_valkey
 from liqcli.sandbox.world import World, open_world
 from liqcli.store.connection import open_redis
@@ -33,8 +34,9 @@ SETTINGS = {
     "rpc": {"poll_interval_s": 0.02, "max_head_age_s": 1e9},
     "limits": {"max_price_age_s": 1e9},
     "tuning": {"audited_per_poll": 0},
+    "tiers": {tier.value: {"interval_s": 1e6} for tier in Tier},
 }
-"""The copies have nothing on the chain that an audit could compare; blocks come when prices move only."""
+"""The copies have nothing on the chain that an audit or a sweep could read; blocks come when prices move only."""
 STAGES = ("planned", "tried", "simulate", "sign", "journal", "broadcast")
 NAMES = {
     "planned": "event to plan (book, queue, claim, read, quotes, decision)",

@@ -23,7 +23,7 @@ from liqcli.chain.exchange import Exchange, open_exchange
 from liqcli.chain.market import Market, open_market
 from liqcli.chain.rpc import Rpc
 from liqcli.config import ExchangeSettings, load_settings
-from liqcli.model import BASE_UNIT, Address, Liquidation
+from liqcli.model import BASE_UNIT, Liquidation
 from liqcli.sandbox import calls
 from liqcli.sandbox.arbitrage import Arbitrage
 from liqcli.sandbox.transactions import Transaction, send_all
@@ -117,19 +117,14 @@ async def book_of(market: Market) -> Mirror:
     return Mirror(follower)
 
 
-def strangers(count: int) -> list[Address]:
-    """So many addresses, always the same."""
-    dice = random.Random(1)
-    return [f"0x{dice.getrandbits(160):040x}" for _ in range(count)]
-
-
 def add_copies(mirror: Mirror, people: int) -> None:
     """Fill the book up with strangers who hold what the others hold and owe half of it."""
-    book = mirror.book
+    dice, book = random.Random(1), mirror.book
     real = [book.position(borrower) for borrower in list(book.borrowers)]
-    for number, stranger in enumerate(strangers(people - len(real))):
+    for number in range(people - len(real)):
         position = real[number % len(real)]
         debt = {reserve: scaled // 2 for reserve, scaled in position.scaled_debt.items()}
+        stranger = f"0x{dice.getrandbits(160):040x}"
         book.put_account(replace(position, borrower=stranger, scaled_debt=debt), block=book.cursor)
     book.rollback(book.cursor)  # hands out what was put in as changed
 
