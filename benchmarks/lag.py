@@ -7,6 +7,7 @@ Rivals that are not installed are named on stderr; `pip install liqcli[bench]` b
 """
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
@@ -146,6 +147,8 @@ def make_log(folder: Path, form: str, share: int, size: int) -> Log:
     with path.open("wb") as file:
         for repeat in range(repeats):
             file.write(block.replace(PREFIX, prefix_of(repeat)))
+        file.flush()
+        os.fsync(file.fileno())  # else the disk is written to while programs are timed
     lines = block.count(b"\n") * repeats
     begin = epoch_us(0)
     return Log(
