@@ -20,6 +20,7 @@ from liqcli.store.connection import open_redis
 from liqcli.wallet.journal import Journal
 from liqcli.wallet.keys import Key
 from tests.cli.conftest import Place
+from tests.faults.node import bad_gateway
 
 CANARY = "0x" + "c0ffee" * 10 + "1234"
 ADDRESS = Key(CANARY).address
@@ -154,6 +155,20 @@ async def test_a_live_run_earns_and_the_key_is_seen_nowhere(funded, tmp_path):
     journal = Journal(tmp_path / "data" / "wallet" / f"999-{ADDRESS}.journal")
     assert len(journal.landed_from(0)) == summary["liquidations"]["won"] + summary["liquidations"]["failed"]
     assert not journal.open
+
+
+async def test_a_dry_run_sends_nothing_over_the_wire(up, tmp_path):
+    """A gateway in front of the node writes every method down: plans are made, and no eth_send* is among them."""
+    _, facts = up
+    place = Place(tmp_path)
+    async with bad_gateway(facts["rpc_url"]) as gateway:
+        chain = ("--rpc", gateway.url, "--pool-addresses-provider", facts["provider"], "--market", "mine")
+        ended = await asyncio.to_thread(place.liq, "run", "--dry-run", *chain, "--duration", "10s", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["mode"] == "dry run"
+    assert ended.json["liquidations"]["planned"] >= 1, ended.err
+    assert "eth_call" in gateway.asked
+    assert not [method for method in gateway.asked if method.startswith(("eth_send", "eth_sign"))]
 
 
 @pytest.mark.timeout(60 + 40 * RACES)
