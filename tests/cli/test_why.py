@@ -1,15 +1,21 @@
 """`liq why`: what happened to a borrower, step by step, from a running bot."""
 
 import json
+import time
 
 STAGES = {"seen", "scored", "queued", "read"}
 
 
 def won_borrower(running):
-    """A borrower that the running bot has liquidated."""
-    (ledger,) = (running.directory / "data" / "ledger").glob("*.jsonl")
-    decisions = map(json.loads, ledger.read_text().splitlines())
-    return next(decision["borrower"] for decision in decisions if decision["kind"] == "won")
+    """A borrower that the running bot has liquidated, or soon will have."""
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        for ledger in (running.directory / "data" / "ledger").glob("*.jsonl"):
+            for line in ledger.read_text().splitlines(keepends=True):
+                if '"won"' in line and line.endswith("\n"):
+                    return json.loads(line)["borrower"]
+        time.sleep(0.2)
+    raise AssertionError("nobody was liquidated")
 
 
 def test_a_liquidation_is_told_from_plan_to_profit(running):
@@ -19,7 +25,7 @@ def test_a_liquidation_is_told_from_plan_to_profit(running):
     assert finished.code == 0, finished.err
     steps = finished.json["steps"]
     told = [step["stage"] for step in steps]
-    assert [stage for stage in told if stage in ("planned", "sent", "won")][:3] == ["planned", "sent", "won"]
+    assert told.index("planned") < told.index("sent") < told.index("won")
     assert set(told) >= STAGES
     assert told[-1] in ("planned", "skipped")
     times = [step["at"] for step in steps if step["at"]]
