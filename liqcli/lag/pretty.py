@@ -47,7 +47,7 @@ class ContextReader:
             raw = bytes(block.buffer[begin:end]) if end > begin else b""
             text = self._behind(raw)
             if not text:
-                stop = begin if end == begin and stop != place else stop
+                stop = begin if end >= begin and not raw.strip() and stop != place else stop
                 break
             if found := _SPAN.match(text):
                 spans.append((found[1], TEXT_FIELD.findall(found[2] or "")))

@@ -104,11 +104,12 @@ def test_spans_behind_an_event_tell_its_receiver(form, tmp_path):
     assert statistics.inputs.lines == len(log.read_bytes().splitlines())
 
 
-def test_events_without_times_are_one_incident_where_nothing_stands_between(tmp_path):
+@pytest.mark.parametrize("feed", [b"\n", b"\r\n"])
+def test_events_without_times_are_one_incident_where_nothing_stands_between(feed, tmp_path):
     """The lines behind an event do not part it from the next one."""
     made = facts()
     log, twin = tmp_path / "pretty.log", tmp_path / "twin.log"
-    log.write_bytes(log_of(lambda fact: pretty(fact, time=""), made))
+    log.write_bytes(log_of(lambda fact: pretty(fact, time=""), made).replace(b"\n", feed))
     twin.write_text("".join(full_spans(fact, time="") for fact in made))
 
     assert numbers(measure_lag([log])) == numbers(measure_lag([twin]))
