@@ -237,6 +237,8 @@ def usable_gaps(stream: Stream) -> NDArray[np.bool_]:
     gaps, lost = stream.gaps, stream.lost[1:]
     large = lost >= FEW
     if 2 * lost[large].sum() < lost.sum():
+        if stream.block_locked:
+            return gaps < PAUSE_SECONDS
         return gaps < max(PATIENCE_SECONDS, min(4 * float(np.quantile(gaps, 0.25)), LONGEST_HANDLER_SECONDS))
     large_ok = gaps < PAUSE_SECONDS if stream.block_locked else _follows(gaps, lost, large)
     near = PATIENCE_SECONDS if (large & large_ok).any() else 0.1 * float(np.median(gaps[large]))

@@ -200,3 +200,14 @@ def test_the_recorded_log_of_a_real_spinning_sender_is_called_so():
     said = diagnose(measure_lag([SAMPLES / "tokio-spin.log"]))
     assert (said.verdict.cause, said.recommend.capacity) == (Cause.SPINNING_PRODUCER, None)
     assert said.statistics.totals.lost == 1_431_767
+
+
+def test_the_time_between_two_blocks_is_no_handlers_time():
+    """Small losses in some of the blocks: milliseconds apart within one, a second or more between them."""
+    random = np.random.default_rng(17)
+    blocks = np.flatnonzero(random.random(120) < 0.3)
+    at_us = (blocks[:, None] * 1_000_000 + np.arange(3) * 3_000 + random.integers(0, 400, (len(blocks), 3))).ravel()
+    stream = streams(aggregate_columns(at_us, random.integers(1, 7, len(at_us))), capacity=512)[0]
+
+    assert stream.block_locked
+    assert measure_service(stream, handler_ms=None).point < 0.01
