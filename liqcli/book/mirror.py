@@ -134,7 +134,7 @@ class Mirror:
         changes = step.outcome.changes
         self._put(self.book.accounts if changes.market else changes.accounts)
         self._rota.changed(changes.accounts)
-        acted = tuple(event for event in step.page.events if isinstance(event, Acted | Liquidated))
+        acted = tuple(event for event in step.outcome.events if isinstance(event, Acted | Liquidated))
         return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
 
     def _put(self, borrowers: Iterable[Address]) -> None:

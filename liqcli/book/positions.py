@@ -59,10 +59,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a page or a rollback changed; `late` counts events that an earlier page had lacked."""
+    """What a page or a rollback changed, and the events that were new; `late` of them an earlier page had lacked."""
 
     changes: Changes
-    late: int
+    events: Sequence[BookEvent] = ()
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +212,13 @@ class Book:
         events = _in_order(page.events)
         late = self._late(events)
         fresh = [event for event in events if event[0] > self.cursor]
+        new = [*late, *fresh]
         if late:
             fresh = _in_order([*self._take_back(late[0][0] - 1), *late, *fresh])
         for block, group in groupby(fresh, key=lambda event: event[0]):
             self._apply_block(block, tuple(group), head=page.head)
         self._advance(page)
-        return Outcome(self._changes(), len(late))
+        return Outcome(self._changes(), new, len(late))
 
     def rollback(self, block: int) -> Outcome:
         """Undo every block after this one; TooDeep when that is more than the book kept."""
@@ -228,7 +230,7 @@ class Book:
         self._undo_after(block)
         self.cursor = min(self.cursor, block)
         self.hashes = {number: known for number, known in self.hashes.items() if number <= block}
-        return Outcome(self._changes(), 0)
+        return Outcome(self._changes())
 
     def put_account(self, position: Position, *, block: int, indexes: Mapping[int, int] | None = None) -> bool:
         """Take an account as the chain answered it at `block`; False when the book is past it: read again.
@@ -272,7 +274,7 @@ class Book:
         self.put_market(reserves, emodes, block=block)
         for borrower in self.ledger.accounts:
             self.ledger.doubt(borrower, "the chain changed deeper than the book could undo")
-        return Outcome(self._changes(), 0)
+        return Outcome(self._changes())
 
     def quarantine(self, borrower: Address, why: str) -> None:
         """The chain contradicts the book: the account is unknown until it is read again."""

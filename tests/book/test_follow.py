@@ -8,6 +8,7 @@ from liqcli.book import follow
 from liqcli.book.audit import Rota, audit, compare
 from liqcli.book.decode import Decoder
 from liqcli.book.follow import Follower, begin_at_first_block, begin_at_head
+from liqcli.book.mirror import Mirror
 from liqcli.book.positions import Unknown
 from liqcli.book.reads import read_truth
 from liqcli.book.rounding import probe_rounding
@@ -190,6 +191,18 @@ async def test_a_reading_behind_the_book_is_not_taken(chain):
     follower.book.quarantine(borrower, "for the test")
     assert follower.book.put_account(position, block=follower.book.cursor - 1) is False
     assert follower.book.why_unknown(borrower) is not None
+
+
+async def test_what_an_overlap_reads_again_is_told_once(chain):
+    """Pages near the head overlap, yet each act of an account is handed on once."""
+    follower = await whole(chain)
+    mirror, told = Mirror(follower), []
+    for _ in range(4):
+        await chain.scenario.step()
+        head, _ = await follower.market.head()
+        told += [act async for turn in mirror.advance(head) for act in turn.acted]
+    assert len(told) > 5
+    assert len({act[:2] for act in told}) == len(told)
 
 
 async def test_a_quarantined_account_is_healed(chain):
