@@ -185,6 +185,9 @@ class Worker:
         except Unreachable as err:
             await self._failed(claim, reading, plan, str(err))
             return
+        except asyncio.CancelledError:
+            self._held.forget(claim)  # until the lease ends nobody else sends for this borrower
+            raise
         self.tally.profit_base += receipt.profit_base
         kind = "won" if receipt.succeeded else "failed"
         self.tally.won += receipt.succeeded
@@ -215,7 +218,10 @@ class Worker:
 
     async def _drain(self) -> None:
         if self._settling:
-            await asyncio.wait(self._settling, timeout=_DRAIN_S)
+            _, late = await asyncio.wait(self._settling, timeout=_DRAIN_S)
+            for task in late:
+                task.cancel()  # the journal knows them
+            await asyncio.gather(*late, return_exceptions=True)
         with suppress(Unreachable):
             await self._held.release_all()
 

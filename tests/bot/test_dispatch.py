@@ -173,11 +173,11 @@ async def test_a_run_and_a_worker_never_send_for_one_borrower_at_the_same_time(c
     settings = {"queue": {"lease_s": LEASE_S}, "tiers": {"critical": {"interval_s": 0.2, "batch": 1}}, "pace": PATIENT}
     async with (
         mined_by_hand(chain),
+        running(mined_each(chain, 2.0)),
         bot(chain, redis, live=True, **settings) as engine,
         working(
             chain, redis, live=True, notes=[], namespace=NAMESPACE, key=OTHER_KEY, workers=12, **settings
         ) as worker,
-        running(mined_each(chain, 2.0)),
         running(pushed_all_the_time(chain, redis)),
     ):
         for percent in range(8, 40, 4):
