@@ -33,12 +33,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a look at the oracle brought: its block and timestamp, whether a price moved, and how the audit went."""
+    """What a look at the oracle brought: its block and timestamp, and whether a price moved."""
 
     block: int
     at: int
     moved: bool
-    audit: AuditReport | None
 
 
 class Mirror:
@@ -68,18 +67,22 @@ class Mirror:
         async for step in self.follower.follow(to):
             yield self._turn(step)
 
-    async def look(self, audited: int) -> AsyncIterator[Turn | Prices]:
-        """The oracle's prices, and a few accounts to be held against the book, all at one block; and the way there."""
+    async def look(self, audited: int) -> AsyncIterator[Prices | Turn | AuditReport]:
+        """The oracle's prices, the way to their block, and there a few accounts held against the book, read with them.
+
+        Prices come first: whom they bring down must not wait for the logs, and is read on the chain in any case.
+        """
         borrowers = self._rota.next(self.book, audited)
         truth = await read_truth(
             self.follower.market, borrowers, sources=self.book.price_sources, categories=self.book.categories
         )
-        async for turn in self.advance(truth.block):
-            yield turn
         self.now = truth.at
         moved = self.book.set_prices(truth.prices)
-        report = compare(self.book, truth) if self.book.cursor == truth.block else None
-        yield Prices(truth.block, truth.at, bool(moved), report)
+        yield Prices(truth.block, truth.at, bool(moved))
+        async for turn in self.advance(truth.block):
+            yield turn
+        if self.book.cursor == truth.block:
+            yield compare(self.book, truth)
 
     async def heal(self) -> int:
         """Read some of the unknown from the chain; how many were taken."""

@@ -54,18 +54,18 @@ class Collector:
         async for step in self._mirror.look(self._audited):
             if isinstance(step, Turn):
                 await self._hand_over(events_of(step, monotonic()))
-            else:
-                await self._take_prices(step, warn)
+            elif isinstance(step, Prices):
+                await self._take_prices(step)
+            elif step.wrong:
+                warn(f"the book differed from the chain for {len(step.wrong)} borrowers; they are read again")
         await self._mirror.heal()
         if self._stream is not None:
             self._stream.polled(self._mirror.book.cursor)
 
-    async def _take_prices(self, prices: Prices, warn: Callable[[str], None]) -> None:
+    async def _take_prices(self, prices: Prices) -> None:
         head = self._watch.see(prices.block, prices.at)
         if not head.is_current:
             self._rpc.distrust(head.reason)
-        if prices.audit is not None and prices.audit.wrong:
-            warn(f"the book differed from the chain for {len(prices.audit.wrong)} borrowers; they are read again")
         if prices.moved:
             await self._hand_over(_alike(EventKind.PRICE, self._mirror.candidates(), prices.block))
 
