@@ -111,10 +111,10 @@ def healthy(summary):
 
 
 def test_redis_killed_and_restarted_empty(bot):
-    """While it is away the bot liquidates from its book; afterwards the queue fills and is worked off again."""
+    """While it is away the bot plans from its book; afterwards the queue fills and is worked off again."""
     bot.valkey.process.kill()
     since = bot.says("Redis is not answering")
-    bot.says(" won ", since=since)
+    bot.says(" plan ", since=since)
     bot.start_redis()
     bot.works()
     assert healthy(bot.end())
@@ -130,10 +130,13 @@ def test_redis_emptied(bot):
 
 
 def test_redis_hung(bot):
-    """A stopped server is said within its deadline, does not stop the bot, and is used again when it goes on."""
+    """A stopped server is said within its deadline, does not stop the plans, and is used again when it goes on.
+
+    Sends stop when the lease on the key can no longer be proved; with the server they go on.
+    """
     bot.valkey.process.popen.send_signal(signal.SIGSTOP)
     since = bot.says("no reply in time")
-    bot.says(" won ", since=since)
+    bot.says(" plan ", since=since)
     bot.valkey.process.popen.send_signal(signal.SIGCONT)
     bot.works()
     assert healthy(bot.end())
@@ -144,7 +147,7 @@ def test_redis_out_of_memory(bot):
     with bot.redis as redis:
         redis.config_set("maxmemory", "1mb")
         since = bot.says("out of memory")
-        bot.says(" won ", since=since)
+        bot.says(" plan ", since=since)
         redis.config_set("maxmemory", "0")
     bot.works()
     assert healthy(bot.end())

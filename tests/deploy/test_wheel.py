@@ -74,10 +74,8 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel):
     assert all(name.startswith("liqcli/") for name in names)
     assert {Path(name).suffix for name in names} <= {".py", ".json", ".toml", ".lua", ".css", ".js", ".typed"}
     assert {"liqcli/markets.toml", "liqcli/sandbox/npm/package-lock.json", "liqcli/py.typed"} <= set(names)
-    in_git = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "liqcli").rglob("*") if path.is_file() and path.suffix != ".pyc"
-    }
-    assert in_git <= set(names)
+    source = (path.relative_to(ROOT) for path in (ROOT / "liqcli").rglob("*") if path.is_file())
+    assert {str(path) for path in source if "__pycache__" not in path.parts} <= set(names)
 
 
 def test_its_main_commands_run(installed):
