@@ -6,7 +6,7 @@ chain > mirror > event channel > queue > claim > evaluate > decide > dispatch
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,8 +276,8 @@ class Engine:
         arrived = {borrower: self._arrived.pop(borrower, monotonic()) for borrower in work.because}
         try:
             evaluation = await self._read(work, tier)
-            for reading in evaluation.liquidatable:
-                await self._consider(reading, arrived[reading.borrower], work)
+            for first in range(0, len(evaluation.liquidatable), LANES):
+                await self._consider_all(evaluation.liquidatable[first : first + LANES], arrived, work)
         except Unreachable:
             await self._give_back(work, arrived)
             raise
@@ -343,6 +343,13 @@ class Engine:
             if not reading.is_liquidatable:
                 self._told.pop(reading.borrower, None)
         return evaluation
+
+    async def _consider_all(self, readings: Sequence[Reading], arrived: Mapping[Address, float], work: _Work) -> None:
+        """Plan side by side for as many as can be sent side by side; raises the first error after all have ended."""
+        considered = (self._consider(reading, arrived[reading.borrower], work) for reading in readings)
+        for outcome in await asyncio.gather(*considered, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _consider(self, reading: Reading, arrived_at: float, work: _Work) -> None:
         """Plan a liquidation, or count why not; a borrower with one under way is left alone."""
