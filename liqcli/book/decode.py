@@ -91,7 +91,7 @@ class _Columns:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Events, and the hash of their newest block."""
+    """Events, and the hash of every block with logs."""
 
     events: list[BookEvent]
     hashes: dict[int, str]
@@ -133,9 +133,10 @@ class Decoder:
             events = self._events(answer, columns, {})
         except _NotUnderstood:
             return None
-        newest = int(np.argmax(columns.fields.blocks))
-        at = int(columns.fields.hash_at[newest])
-        return Plain(events, {int(columns.fields.blocks[newest]): answer[at : at + _HASH_LENGTH].decode()})
+        blocks, rows = np.unique(columns.fields.blocks, return_index=True)
+        places = columns.fields.hash_at[rows].tolist()
+        hashes = (answer[at : at + _HASH_LENGTH].decode() for at in places)
+        return Plain(events, dict(zip(blocks.tolist(), hashes, strict=True)))
 
     def _scan(self, answer: bytes) -> _Columns:
         raw = self._loaded(answer)

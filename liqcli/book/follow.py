@@ -1,6 +1,6 @@
 """Keep a book at the head of its chain: pages of logs, upgrades and listings on the way, reorganisations undone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ OVERLAP_BLOCKS = 4
 """Each page near the head reads so many blocks again: a log that a node left out once is found the next time."""
 
 
+MOST_AGAIN = 2_000
+"""Events that are read again at most: in a storm, reading everything five times over would be what loses the race."""
 _HERALDS = (Upgraded, ReserveListed)
 """Events after which the market itself may have to be read again."""
 
@@ -63,7 +65,7 @@ class Follower:
                 self.market, self.book.cursor + 1, settled, widest=self._window_blocks, undecoded=True
             )
             async for window in windows:
-                yield await self._take(window)
+                yield await self._take(window, await self._page(window))
         while self.book.cursor < to:
             before = self.book.cursor
             step = await self._near_head(to)
@@ -99,16 +101,20 @@ class Follower:
     async def _near_head(self, to: int) -> Step:
         """One page with its overlap and the headers that tie it to what was applied."""
         book = self.book
-        first = max(min(book.hashes, default=book.cursor + 1), book.cursor + 1 - self._overlap_blocks)
-        window = await read_logs(self.market, first, to, headers=[book.cursor, to])
+        overlap = book.calm_from(self._overlap_blocks, at_most=MOST_AGAIN)
+        first = max(min(book.hashes, default=book.cursor + 1), overlap)
+        window = await read_logs(self.market, first, to, headers=[book.cursor, to], undecoded=True)
         if window.last < first:
             return Step(_nothing(book.cursor, window.head), book.rollback(book.cursor))
-        if self._is_forked(window):
+        page = self._scanned(window)
+        if page is None:
+            window = window.decoded()
+            page = await self._judged(window)
+        if self._removed(window) or self._contradicts(page.hashes):
             return await self._go_back(window)
-        return await self._take(window)
+        return await self._take(window, page)
 
-    async def _take(self, window: Window) -> Step:
-        page = await self._page(window)
+    async def _take(self, window: Window, page: Page) -> Step:
         heralds = [event for event in page.events if isinstance(event, _HERALDS)]
         if not any(map(self._needs_reload, heralds)):
             return Step(page, self.book.apply(page))
@@ -122,11 +128,17 @@ class Follower:
 
     async def _page(self, window: Window) -> Page:
         """A window's events; many plain ones are scanned, all else is judged log by log."""
-        if window.undecoded:
-            plain = self._scanner.decode_plain(window.undecoded, last=window.last)
-            if plain is not None:
-                return Page(window.first, window.last, window.head, plain.events, plain.hashes)
-            window = window.decoded()
+        return self._scanned(window) or await self._judged(window.decoded())
+
+    def _scanned(self, window: Window) -> Page | None:
+        """The page of a long list of plain logs; None for a short one, and where a log is to be judged by itself."""
+        plain = self._scanner.decode_plain(window.undecoded, last=window.last) if window.undecoded else None
+        if plain is None:
+            return None
+        hashes = {block: header.hash for block, header in window.headers.items()} | plain.hashes
+        return Page(window.first, window.last, window.head, plain.events, hashes)
+
+    async def _judged(self, window: Window) -> Page:
         missing = blocks_without_time(window.logs) - window.headers.keys()
         headers = {**window.headers, **(await read_headers(self.market, missing) if missing else {})}
         times = {block: header.timestamp for block, header in headers.items()}
@@ -144,10 +156,10 @@ class Follower:
         known = ledger.listable.get(event.asset)
         return known is None or known.a_token != event.a_token
 
-    def _is_forked(self, window: Window) -> bool:
+    def _contradicts(self, seen: Mapping[int, str]) -> bool:
+        """Whether a block that was applied has another hash now."""
         known = self.book.hashes
-        seen = {block: header.hash for block, header in window.headers.items()} | _hashes(window.logs)
-        return bool(self._removed(window)) or any(known.get(block, seen[block]) != seen[block] for block in seen)
+        return any(known.get(block, seen[block]) != seen[block] for block in seen)
 
     def _removed(self, window: Window) -> list[int]:
         """Applied blocks of which the node says that they left the chain."""

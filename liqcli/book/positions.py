@@ -232,6 +232,15 @@ class Book:
         self.hashes = {number: known for number, known in self.hashes.items() if number <= block}
         return Outcome(self._changes())
 
+    def calm_from(self, blocks: int, *, at_most: int) -> int:
+        """The earliest of the last so many blocks from which on few events were applied; the next one in a storm."""
+        events = 0
+        for step in reversed(self._steps):
+            events += len(step.events)
+            if events > at_most or step.block <= self.cursor - blocks:
+                return max(step.block + 1, self.cursor + 1 - blocks)
+        return self.cursor + 1 - blocks
+
     def put_account(self, position: Position, *, block: int, indexes: Mapping[int, int] | None = None) -> bool:
         """Take an account as the chain answered it at `block`; False when the book is past it: read again.
 

@@ -112,6 +112,12 @@ def test_a_late_event_takes_its_place():
     assert book.position(ANN).collateral_ids == frozenset()
 
 
+@pytest.mark.parametrize(("blocks", "at_most", "first"), [(4, 100, 0), (2, 100, 2), (4, 4, 3), (4, 3, 4), (0, 100, 4)])
+def test_only_what_is_little_is_read_again(blocks, at_most, first):
+    """Blocks 2 and 3 have four events each: an overlap goes back so many blocks, but over so many events at most."""
+    assert with_supplies().calm_from(blocks, at_most=at_most) == first
+
+
 def test_rollback_leaves_no_trace():
     """After a rollback the book is what it was, to the last index and flag."""
     book = opened()
