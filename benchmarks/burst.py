@@ -20,11 +20,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from redis.asyncio import Redis, RedisCluster
 
-from benchmarks.burst_node import ACT_LOGS, ADDRESSES, BLOCK_ACTS, GENESIS, VERSION, Scene, burst_node, digest
+from benchmarks.burst_node import ACT_LOGS, ADDRESSES, BLOCK_ACTS, VERSION, Scene, burst_node, digest
 from benchmarks.figure import figure
 from liqcli.book.follow import Follower
 from liqcli.book.mirror import Mirror
@@ -66,11 +67,11 @@ class Watched(Channel[Arrivals]):
         """How many of the burst's acts have been dealt with; pages near the head overlap, so some come twice."""
         return self._seen.count(1)
 
-    async def take(self) -> tuple[Arrivals, int]:
-        """The next item, remembered until it is settled."""
-        events, size = await super().take()
-        self._taken.append(events)
-        return events, size
+    async def take_all(self) -> tuple[list[Arrivals], int]:
+        """What waits, remembered until it is settled."""
+        waiting, size = await super().take_all()
+        self._taken.append(tuple(chain.from_iterable(waiting)))
+        return waiting, size
 
     async def settle(self, size: int) -> None:
         """Note the block and the time of each critical event, which is in the queue now."""
@@ -83,7 +84,13 @@ class Watched(Channel[Arrivals]):
 
 
 class DropOldest(Watched):
-    """A broadcast channel's rule: one event a slot, and what is not taken in time is overwritten."""
+    """A broadcast channel's rule: one event a slot, taken one by one, and what is not taken in time is overwritten."""
+
+    async def take_all(self) -> tuple[list[Arrivals], int]:
+        """The next event alone."""
+        event, size = await self.take()
+        self._taken.append(event)
+        return [event], size
 
     async def put(self, item: Arrivals, *, size: int = 1) -> None:
         """Never waits; the oldest events make room."""
@@ -153,7 +160,7 @@ async def _burst(scene: Scene, url: str, redis: Redis | RedisCluster, blocks: in
         gc.collect()
         before, peak, cpu, began = _resident(), 0, time.process_time(), time.monotonic()
         await rpc.call("bench_release", blocks)
-        while engine.mirror.now < GENESIS + blocks:
+        while engine.mirror.book.cursor < blocks:
             await asyncio.sleep(0.05)
             peak = max(peak, _resident())
         await events.settled()

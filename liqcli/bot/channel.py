@@ -48,6 +48,16 @@ class Channel(Generic[T]):
             self._changed.notify_all()
             return item, size
 
+    async def take_all(self) -> tuple[list[T], int]:
+        """Every item that waits and how many events they stand for; waits while the channel is empty."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._items)
+            items, size = [item for item, _ in self._items], self._held
+            self._items.clear()
+            self._held = 0
+            self._changed.notify_all()
+            return items, size
+
     async def settle(self, size: int) -> None:
         """Declare so many taken events dealt with."""
         async with self._changed:

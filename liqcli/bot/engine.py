@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -185,15 +186,15 @@ class Engine:
         self._tell(Note("READY", f"first pass complete, {len(self.mirror):,} borrowers; now event-driven"))
 
     async def _route(self) -> None:
-        """Take events from the channel: who is near or unknown goes to the queue, the book vouches for the others."""
-        events, size = await self.events.take()
+        """Take what is in the channel: who is near or unknown goes to the queue, the book vouches for the others."""
+        waiting, size = await self.events.take_all()
+        events = tuple(chain.from_iterable(waiting))
         kinds = _most_telling(events)
         entries = [
             self._entry(event.kind, borrower, event.at) for borrower, event in kinds.items() if self._calls(event)
         ]
-        await self._push(entries)
         self._tell_liquidated(events)
-        await self._forget_cached(events)
+        await asyncio.gather(self._push(entries), self._forget_cached(events))
         for event in kinds.values():
             self.tally.event_to_queue.since(event.at)
         self.tally.applied += size

@@ -70,3 +70,15 @@ async def test_settled_waits_for_what_was_taken_but_not_dealt_with():
 async def _send(channel, count):
     for number in range(count):
         await channel.put(number)
+
+
+async def test_everything_that_waits_is_taken_at_once():
+    """However many items wait, they come together and in order, and their room is free again."""
+    channel = Channel(5)
+    await channel.put("first", size=2)
+    await channel.put("second", size=3)
+    assert await channel.take_all() == (["first", "second"], 5)
+    await channel.put("third", size=5)
+    assert len(channel) == 5
+    await channel.settle(5)
+    assert await channel.take_all() == (["third"], 5)
