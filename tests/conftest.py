@@ -3,7 +3,8 @@
 A part that cannot start fails the test; nothing is skipped.
 """
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from time import time
 
@@ -15,6 +16,7 @@ from liqcli.sandbox.scenario import Scenario
 from liqcli.sandbox.valkey import Valkey, start_valkey
 from liqcli.sandbox.world import World, open_world
 from liqcli.store.connection import open_redis
+from tests.canary import leaks_in
 
 BORROWERS = 60
 
@@ -59,3 +61,14 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     await client.flushdb()
     yield client
     await client.aclose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_key_is_in_no_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test: of all files that any test or any process of one left, none has the live tests' key in it.
+
+    Logs, journals, ledgers, reports, checkpoints, Redis's own files and core files are among them.
+    """
+    yield
+    left = (path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file() and not path.is_symlink())
+    assert [path for path in left if os.access(path, os.R_OK) and leaks_in(path.read_bytes())] == []

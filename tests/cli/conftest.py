@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.canary import leaks_in
+
 STARTED_S = 20.0
 
 
@@ -46,7 +48,7 @@ class Place:
         return subprocess.Popen(argv, cwd=self.directory, env=self.environment, **pipes)
 
     def liq(self, *args, timeout=60, text=None, **environment):
-        """Run a command to its end."""
+        """Run a command to its end; it never shows the key."""
         argv = [sys.executable, "-m", "liqcli", *args]
         done = subprocess.run(
             argv,
@@ -58,6 +60,7 @@ class Place:
             timeout=timeout,
             check=False,
         )
+        assert not leaks_in((done.stdout + done.stderr).encode()), args
         return Finished(done.returncode, done.stdout, done.stderr)
 
 

@@ -1,7 +1,6 @@
 """`liq run --live` with an operator's key against a chain that is not its own, and kill -9 at random times."""
 
 import asyncio
-import base64
 import json
 import os
 import random
@@ -19,10 +18,10 @@ from liqcli.chain.topics import LIQUIDATION_CALL
 from liqcli.store.connection import open_redis
 from liqcli.wallet.journal import Journal
 from liqcli.wallet.keys import Key
+from tests.canary import CANARY, forms
 from tests.cli.conftest import Place
 from tests.faults.node import bad_gateway
 
-CANARY = "0x" + "c0ffee" * 10 + "1234"
 ADDRESS = Key(CANARY).address
 PLENTY = 10**30
 MINT, APPROVE = bytes.fromhex("40c10f19"), bytes.fromhex("095ea7b3")
@@ -70,15 +69,6 @@ def operator(directory, facts, keystore=None):
     named = ("--account", "canary") if keystore is None else ("--keystore", str(keystore))
     chain = ("--rpc", facts["rpc_url"], "--pool-addresses-provider", facts["provider"], "--market", "mine")
     return place, ("run", "--live", "--yes", *named, "--password-file", str(password), *chain)
-
-
-def forms(key, password):
-    """What a secret looks like wherever it might leak."""
-    raw = bytes.fromhex(key[2:])
-    return [
-        key[2:].encode(), key[2:].upper().encode(), raw, raw[::-1], base64.b64encode(raw)[:40],
-        str(int(key, 16)).encode(), repr(list(raw))[1:60].encode(), password.encode(),
-    ]  # fmt: skip
 
 
 def tree(pid):
@@ -150,7 +140,7 @@ async def test_a_live_run_earns_and_the_key_is_seen_nowhere(funded, tmp_path):
     seen += [text.encode() for text in (out, err, *lines, *(text for done in said for text in (done.out, done.err)))]
     assert len(seen) > 40
     assert not [path for path in files if path.name.startswith("core")]
-    for form in forms(CANARY, "hunter2-canary"):
+    for form in [*forms(CANARY), b"hunter2-canary"]:
         assert not [where for where in seen if form in where]
     journal = Journal(tmp_path / "data" / "wallet" / f"999-{ADDRESS}.journal")
     assert len(journal.landed_from(0)) == summary["liquidations"]["won"] + summary["liquidations"]["failed"]

@@ -13,8 +13,8 @@ import pytest
 from liqcli.errors import AlreadyRunning, InputError, SecretError
 from liqcli.wallet.keys import Key, Secret, keep_memory_private
 from liqcli.wallet.keystore import described, find_account, open_keystore, read_private, sole_use, write_keystore
+from tests.canary import CANARY
 
-CANARY = "0x" + "c0ffee" * 10 + "1234"
 PASSWORD = Secret("hunter2-canary")
 ADDRESS = Key(CANARY).address
 NOBODY = 65534
