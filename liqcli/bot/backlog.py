@@ -24,6 +24,16 @@ class Backlog:
             if kept is None or _order(entry) < _order(kept):
                 self._entries[entry.borrower] = entry
 
+    def waiting(self) -> list[Entry]:
+        """Everything that waits; it goes on waiting until it is taken or dropped."""
+        return list(self._entries.values())
+
+    def drop(self, entries: Iterable[Entry]) -> None:
+        """Forget these, but not what has become more urgent since."""
+        for entry in entries:
+            if self._entries.get(entry.borrower) is entry:
+                del self._entries[entry.borrower]
+
     def take(self, count: int, *, at_most: Tier) -> list[Entry]:
         """Up to so many of the most urgent, of tiers at least as urgent as `at_most`."""
         fitting = (entry for entry in self._entries.values() if _RANK[entry.tier] <= _RANK[at_most])

@@ -102,6 +102,7 @@ class Engine:
         self._work = asyncio.Event()
         self._arrived: dict[Address, float] = {}
         self._told: dict[Address, str] = {}
+        self._is_cut_off = False
         self._draining = False
         self._warned_at = -_WARN_EVERY_S
         self._threshold = round(settings.event_threshold * 10**9) * WAD // 10**9
@@ -136,6 +137,11 @@ class Engine:
         with suppress(Unreachable):  # then the leases end by themselves
             await self._held.release_all()
         self._save()
+
+    @property
+    def backlogged(self) -> int:
+        """How many borrowers wait in this process because Redis did not take them."""
+        return len(self.backlog) if self._is_cut_off else 0
 
     def by_tier(self) -> Counter[Tier]:
         """How many borrowers each tier holds now; the unknown count as critical."""
@@ -226,16 +232,18 @@ class Engine:
         return Entry(borrower, score(kind, reading), tier, health_factor, kind.value)
 
     async def _push(self, entries: Sequence[Entry]) -> None:
-        """Into Redis, with what waited here; while Redis does not answer, all of it waits in this process."""
+        """Into Redis, with what waited here; while Redis does not answer, all of it waits here for the workers."""
         self.backlog.push(entries)
-        waiting = self.backlog.take(len(self.backlog), at_most=Tier.SAFE)
+        waiting = self.backlog.waiting()
         if waiting:
             try:
                 added = await self.queue.push(waiting)
             except Unreachable as err:
-                self.backlog.push(waiting)
+                self._is_cut_off = True
                 self._warn(f"{err}; {len(self.backlog):,} borrowers wait in this process")
             else:
+                self._is_cut_off = False
+                self.backlog.drop(waiting)
                 self.tally.coalesced += len(waiting) - added
             self._work.set()
 

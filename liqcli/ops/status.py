@@ -78,7 +78,7 @@ def status_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
             "event": _channel(engine.events),
             "action": None if engine.dispatch is None else _channel(engine.dispatch.actions),
         },
-        "backlog": len(engine.backlog),
+        "backlog": engine.backlogged,
         "pacing": {tier.value: asdict(engine.tuner.pacing[tier]) for tier in Tier},
         "tuning": [str(change) for change in engine.tuner.changes],
         "closest": None

@@ -32,3 +32,15 @@ def test_a_worker_of_a_tier_takes_nothing_below_it():
     backlog.push([entry(1, tier=Tier.SAFE), entry(2, tier=Tier.CRITICAL)])
     assert [held.tier for held in backlog.take(9, at_most=Tier.CRITICAL)] == [Tier.CRITICAL]
     assert len(backlog) == 1
+
+
+def test_what_is_being_pushed_can_still_be_taken():
+    """While Redis is asked everything waits on; once it answered, only what was pushed is dropped."""
+    backlog = Backlog()
+    backlog.push([entry(1), entry(2), entry(3)])
+    pushed = backlog.waiting()
+    backlog.push([entry(1, 0.1)])
+    assert [held.borrower for held in backlog.take(1, at_most=Tier.SAFE)] == [entry(1).borrower]
+    backlog.push([entry(1, 0.1)])
+    backlog.drop(pushed)
+    assert backlog.waiting() == [entry(1, 0.1)]
