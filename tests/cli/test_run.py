@@ -29,6 +29,14 @@ def is_alive(pid):
         return False
 
 
+def all_end(pids):
+    """Whether these processes end within seconds: who dies with its parent does so a moment after it."""
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(map(is_alive, pids))
+
+
 def ready(process):
     """Read a run's lines until it is READY; returns what was said before."""
     said = []
@@ -75,7 +83,7 @@ def test_a_signal_drains_and_prints_the_summary(place, number, code):
         assert process.returncode == code, err
     assert "liquidations  planned" in out
     assert len(children) == 2
-    assert not any(map(is_alive, children))
+    assert all_end(children)
 
 
 @pytest.mark.parametrize("redis", ["up", "hung"])
@@ -96,7 +104,7 @@ def test_two_signals_stop_now(place, redis):
         assert process.returncode == 130, err
     assert took_s < DRAIN_S
     assert sum("draining" in line for line in [*said, *out.splitlines()]) == 1
-    assert not any(map(is_alive, children))
+    assert all_end(children)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -122,7 +130,7 @@ def test_a_signal_during_the_start_undoes_it(place, number, moment):
     allowed = {signal.SIGTERM: {0, -signal.SIGTERM}, signal.SIGINT: {130, -signal.SIGINT}}[number]
     assert process.returncode in (allowed if moment == "loading" else {130 if number == signal.SIGINT else 0}), err
     assert "Traceback" not in err or moment == "loading"
-    assert not any(map(is_alive, children))
+    assert all_end(children)
     assert holder_of(data, "run") is holder_of(data, "sandbox") is None
 
 
@@ -132,11 +140,8 @@ def test_a_run_killed_with_9_leaves_nothing_in_the_way(place):
         ready(process)
         children = children_of(process.pid)
         os.kill(process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while any(map(is_alive, children)) and time.monotonic() < deadline:
-        time.sleep(0.02)
     assert len(children) == 2
-    assert not any(map(is_alive, children))
+    assert all_end(children)
     assert place.liq("run", "--sandbox", "--duration", "1s", "--json").code == 0
 
 
