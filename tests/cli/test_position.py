@@ -1,6 +1,7 @@
 """`liq position` is the pool's own answer about one borrower, and what other prices would make of it."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -114,7 +115,7 @@ def test_the_text_is_for_people(running):
     borrower = running.liq("scan", "--json", "--tier", "low").json["borrowers"][0]["borrower"]
     done = running.liq("position", borrower, "--what-if", "UBTC=1")
     assert done.code == 0, done.err
-    assert f"{borrower}  health factor 1." in done.out
+    assert re.match(rf"{borrower}  health factor \d+\.\d{{4}}  ", done.out)  # it moves meanwhile
     assert "no liquidation: healthy" in done.out
     assert "> $1.00" in done.out
 
