@@ -5,6 +5,7 @@ confirm band is wide, so `candidates` misses nobody, and `moment.liquidatable` d
 """
 
 from collections.abc import Collection
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,6 @@ class Columns:
         self.borrowers: list[Address | None] = []
         self._free: list[int] = []
         self._kind_of: dict[tuple[int, int, bool], int] = {}
-        self._known_kinds: list[Kind] = []
         self._kinds: Kinds = np.zeros((_FIRST_ROWS, WIDTH), np.uint8)
         self._amounts: Floats = np.zeros((_FIRST_ROWS, WIDTH))
         self._health: Floats = np.full(_FIRST_ROWS, np.nan)
@@ -119,7 +119,7 @@ class Columns:
 
     def weigh(self, moment: Moment, *, reserve_ids: Collection[int] | None = None) -> Table:
         """The weights of all kinds, or those of the last time with what these reserves changed."""
-        kinds = [None, *self._known_kinds]
+        kinds = [None, *starmap(Kind, self._kind_of)]
         if reserve_ids is None or len(self._weights) != len(kinds):
             self._weights = np.array([weights_of(moment, kind) for kind in kinds])
         else:
@@ -167,8 +167,7 @@ class Columns:
 
     def _new_kind(self, kind: tuple[int, int, bool]) -> int:
         """A number for a kind not met before; 0 is nobody's."""
-        self._known_kinds.append(Kind(*kind))
-        number = self._kind_of[kind] = len(self._known_kinds)
+        number = self._kind_of[kind] = len(self._kind_of) + 1
         if number == _MOST_UINT8:
             self._kinds = self._kinds.astype(np.uint16)
         return number
@@ -231,9 +230,10 @@ class Columns:
 
     def _list_holders(self) -> None:
         kinds = self._kinds[: len(self.borrowers)]
-        names = sorted({kind.reserve_id for kind in self._known_kinds})
+        reserve_ids = [reserve_id for reserve_id, _, _ in self._kind_of]
+        names = sorted(set(reserve_ids))
         places = {number: place for place, number in enumerate(names, start=1)}
-        reserve_of = np.array([0, *(places[kind.reserve_id] for kind in self._known_kinds)], np.uint32)
+        reserve_of = np.array([0, *(places[reserve_id] for reserve_id in reserve_ids)], np.uint32)
         counts = np.zeros(len(names) + 1, np.uint32)
         count_holders(kinds, reserve_of, counts)
         counts[0] = 0
