@@ -114,9 +114,10 @@ def test_redis_killed_and_restarted_empty(bot):
     """While it is away the bot plans from its book; afterwards the queue fills and is worked off again."""
     bot.valkey.process.kill()
     since = bot.says("Redis is not answering")
-    bot.says(" plan ", since=since)
+    since = bot.says(" plan ", since=since)
     bot.start_redis()
     bot.works()
+    bot.says(" won ", since=since)
     assert healthy(bot.end())
 
 
@@ -136,9 +137,10 @@ def test_redis_hung(bot):
     """
     bot.valkey.process.popen.send_signal(signal.SIGSTOP)
     since = bot.says("no reply in time")
-    bot.says(" plan ", since=since)
+    since = bot.says(" plan ", since=since)
     bot.valkey.process.popen.send_signal(signal.SIGCONT)
     bot.works()
+    bot.says(" won ", since=since)
     assert healthy(bot.end())
 
 
@@ -147,9 +149,10 @@ def test_redis_out_of_memory(bot):
     with bot.redis as redis:
         redis.config_set("maxmemory", "1mb")
         since = bot.says("out of memory")
-        bot.says(" plan ", since=since)
+        since = bot.says(" plan ", since=since)
         redis.config_set("maxmemory", "0")
     bot.works()
+    bot.says(" won ", since=since)
     assert healthy(bot.end())
 
 
