@@ -1,6 +1,10 @@
 """`liq worker` beside a running `liq run`, as processes."""
 
 import json
+import signal
+import time
+
+FLOOD = 10_000
 
 
 def connection(running):
@@ -15,27 +19,38 @@ def connection(running):
 def lines_of(count):
     """A flood of queued borrowers, as an export has them."""
     facts = {"tier": "critical", "score": 0.5, "health_factor": None, "because": "borrow", "age_s": 0, "tries": 0}
-    return "\n".join(
-        json.dumps({**facts, "borrower": f"0x{number:040x}", "state": "ready"}) for number in range(1, count)
-    )
+    return "\n".join(json.dumps({**facts, "borrower": f"0x{number:040x}", "state": "ready"}) for number in range(count))
+
+
+def totals_of(running):
+    """What the queue of a running bot has counted so far."""
+    return running.liq("queue", "stats", "--json").json["totals"]
 
 
 def test_a_worker_shares_the_queue_of_a_run(place, running):
     """From a data directory of its own it takes a part of a flood, sends nothing, and sums up."""
-    with place.start("worker", *connection(running), "--duration", "8s", "--json") as process:
-        for line in process.stderr:
-            if " READY " in line:
-                break
-        assert running.liq("queue", "import", "-", text=lines_of(10_000)).code == 0
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == 0, err
+    assert running.liq("queue", "pause").code == 0
+    try:
+        assert running.liq("queue", "import", "-", text=lines_of(FLOOD)).code == 0
+        with place.start("worker", *connection(running), "--json") as process:
+            for line in process.stderr:
+                if " READY " in line:
+                    break
+            before = totals_of(running)["claimed"]
+            assert running.liq("queue", "resume").code == 0
+            while totals_of(running)["claimed"] < before + FLOOD:
+                time.sleep(0.5)  # the test's timeout is the limit
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+    finally:
+        running.liq("queue", "resume")
     summary = json.loads(out)
+    assert process.returncode == 0, err
     assert summary["mode"] == "dry run"
     assert summary["claimed"] > 0
     assert summary["rpc"]["requests"] > 0
     assert summary["liquidations"]["sent"] == 0
-    totals = running.liq("queue", "stats", "--json").json["totals"]
-    assert summary["claimed"] < totals["claimed"]
+    assert summary["claimed"] < totals_of(running)["claimed"]
 
 
 def test_a_worker_needs_a_shared_redis(place, running):
