@@ -4,6 +4,7 @@ A part that cannot start fails the test; nothing is skipped.
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from time import time
@@ -61,6 +62,13 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     await client.flushdb()
     yield client
     await client.aclose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_are_heard() -> None:
+    """A shell that starts the tests in the background has them ignore SIGINT, and so would every child of theirs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

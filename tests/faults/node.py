@@ -26,6 +26,7 @@ class BadGateway:
         self.asked = []
         self.mined = []
         self.delay_s = 0.15
+        self.under_way = 0
         self._session = session
         self.url = ""
 
@@ -44,8 +45,12 @@ class BadGateway:
 
     async def forward(self, request):
         """The real node's answer, changed where a test asked for it."""
-        async with self._session.post(self.upstream, json=request) as answer:
-            content = json.loads(await answer.read())
+        self.under_way += 1
+        try:
+            async with self._session.post(self.upstream, json=request) as answer:
+                content = json.loads(await answer.read())
+        finally:
+            self.under_way -= 1
         pairs = zip(request, content, strict=True) if isinstance(request, list) else [(request, content)]
         for call, item in pairs:
             if call["method"] == "eth_chainId" and self.chain_id is not None:
