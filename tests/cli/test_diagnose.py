@@ -111,7 +111,7 @@ def test_the_document_without_times_is_json_too(capsys):
         ([GOLDEN, "--what-if", "capacity=many"], 2, "is not a number"),
         ([GOLDEN, "--what-if", "capacity=1.5"], 2, "whole"),
         ([GOLDEN, "--what-if", "handler_ms=0"], 2, "above zero"),
-        ([GOLDEN, "--capacity", "0"], 2, "greater than or equal to 1"),
+        ([GOLDEN, "--capacity", "0"], 2, "0 is not in the range"),
         ([GOLDEN, "--since", "yesterdayish"], 2, "is not a time"),
         ([GOLDEN, "--compare", GOLDEN, GOLDEN], 2, "BEFORE AFTER"),
         ([GOLDEN, "--follow", "--markdown"], 2, "--follow"),
