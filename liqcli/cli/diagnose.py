@@ -190,8 +190,8 @@ def answer_live(status: dict[str, Any]) -> "Diagnosis":
 def answer(names: Sequence[str], question: Question) -> "Diagnosis":
     """Read the logs, measure, and conclude."""
     from liqcli.lag.advise import diagnose as conclude
+    from liqcli.lag.lines import DEFAULT_CAPACITY
     from liqcli.lag.measure import measure_lag
-    from liqcli.lag.model import DEFAULT_CAPACITY
 
     statistics = measure_lag(
         names,
@@ -220,7 +220,7 @@ def watch(names: Sequence[str], question: Question, threshold: int | None) -> No
     from liqcli.cli.diagnosis_output import redraw
     from liqcli.lag.advise import diagnose as conclude
     from liqcli.lag.follow import follow
-    from liqcli.lag.model import DEFAULT_CAPACITY
+    from liqcli.lag.lines import DEFAULT_CAPACITY
 
     capacity = question.capacity or DEFAULT_CAPACITY
     with follow(names, form=question.form, since=question.since, until=question.until, capacity=capacity) as log:

@@ -6,7 +6,7 @@ from datetime import date
 
 from liqcli.errors import InputError
 from liqcli.lag.glyphs import plural
-from liqcli.lag.model import Clock, InputSummary
+from liqcli.lag.lines import Clock, InputSummary
 from liqcli.lag.scan import Counts
 from liqcli.lag.sources import Opened, Source
 from liqcli.lag.spans import first_time, last_time

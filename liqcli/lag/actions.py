@@ -3,7 +3,8 @@
 from liqcli.lag import glyphs
 from liqcli.lag.capacity import STALE_SECONDS, size_line
 from liqcli.lag.cause import Finding
-from liqcli.lag.model import Advice, Cause, Channel, Recommendation, Statistics
+from liqcli.lag.lines import Channel
+from liqcli.lag.model import Advice, Cause, Recommendation, Statistics
 
 
 def advice_for(statistics: Statistics, finding: Finding | None, advised: Recommendation) -> tuple[Advice, ...]:

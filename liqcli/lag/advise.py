@@ -8,11 +8,10 @@ from liqcli.lag.actions import advice_for
 from liqcli.lag.capacity import capacity_rows, recommend
 from liqcli.lag.cause import Finding, find_cause
 from liqcli.lag.grouping import regrouped
+from liqcli.lag.lines import DEFAULT_CAPACITY, Channel
 from liqcli.lag.model import (
-    DEFAULT_CAPACITY,
     ENDLESS,
     Cause,
-    Channel,
     Diagnosis,
     Incident,
     Level,

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from liqcli.lag.chunks import slice_chunk
-from liqcli.lag.model import CHANNELS, Incident, Int64s, LagChunk, Receiver, Runs
+from liqcli.lag.lines import CHANNELS, Int64s, LagChunk, Receiver
+from liqcli.lag.model import Incident
+from liqcli.lag.runs import Runs
 
 
 def anatomy_of(

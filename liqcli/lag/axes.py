@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from liqcli.lag.glyphs import rounded, significant
 from liqcli.lag.instants import SECOND_US, day, stamp, time_of_day
-from liqcli.lag.model import Clock
+from liqcli.lag.lines import Clock
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 TIME_STEPS_S = (

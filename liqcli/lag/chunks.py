@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liqcli.lag.model import Int64s, LagChunk, UInt8s
+from liqcli.lag.lines import Int64s, LagChunk, UInt8s
 
 EMPTY = LagChunk(
     at_us=np.empty(0, np.int64),

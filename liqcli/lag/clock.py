@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from liqcli.errors import UsageError
-from liqcli.lag.model import NO_TIME
+from liqcli.lag.lines import NO_TIME
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

@@ -4,19 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from liqcli.lag.model import (
-    Channel,
-    Clock,
-    ClosedFlood,
-    Diagnosis,
-    Distribution,
-    Incident,
-    InputSummary,
-    Percentiles,
-    Series,
-    Statistics,
-    WhatIf,
-)
+from liqcli.lag.lines import Channel, Clock, InputSummary
+from liqcli.lag.model import ClosedFlood, Diagnosis, Incident, Statistics, WhatIf
+from liqcli.lag.series import Series
+from liqcli.lag.sizes import Distribution, Percentiles
 
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 Document: TypeAlias = dict[str, Value]

@@ -17,17 +17,10 @@ from liqcli.lag.axes import (
 )
 from liqcli.lag.glyphs import count, percent, plural, rounded, short_count, span
 from liqcli.lag.instants import SECOND_US
-from liqcli.lag.model import (
-    DEFAULT_CAPACITY,
-    ENDLESS,
-    NO_TIME,
-    Cause,
-    Diagnosis,
-    Distribution,
-    HistogramBin,
-    Statistics,
-)
+from liqcli.lag.lines import DEFAULT_CAPACITY, NO_TIME
+from liqcli.lag.model import ENDLESS, Cause, Diagnosis, Statistics
 from liqcli.lag.simulate import slots_for
+from liqcli.lag.sizes import Distribution, HistogramBin
 from liqcli.lag.tables import worst_incidents
 
 BARS_AT_LEAST, BARS_AT_MOST = 12, 240

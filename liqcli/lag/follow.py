@@ -11,10 +11,11 @@ from typing import Any, Self
 from liqcli.lag.account import summary_of
 from liqcli.lag.blocks import Block, read_blocks
 from liqcli.lag.chunks import Batch
-from liqcli.lag.incidents import INCIDENT_GAP_US
+from liqcli.lag.lines import DEFAULT_CAPACITY
 from liqcli.lag.measure import snapshot
-from liqcli.lag.model import DEFAULT_CAPACITY, Statistics
+from liqcli.lag.model import Statistics
 from liqcli.lag.parse import LagReading, in_time_order, newest_of, parse_lag
+from liqcli.lag.runs import INCIDENT_GAP_US
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
 from liqcli.lag.sources import STDIN_FILENO, Opened, Source, open_source

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, replace
 
 from liqcli.lag.clock import ISO, UPTIME, iso_us, uptime_us
+from liqcli.lag.lines import NO_TIME, Clock, Receiver
 from liqcli.lag.message import OTHER, QUOTED, Finding, mentions_lag, read_message
-from liqcli.lag.model import NO_TIME, Clock, Receiver
 
 NOBODY = Receiver(None, None)
 

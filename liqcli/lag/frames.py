@@ -6,7 +6,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from liqcli.lag.contract import iso
-from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Diagnosis, Incident, Series, Statistics
+from liqcli.lag.lines import CHANNELS, NO_TIME, Clock
+from liqcli.lag.model import Diagnosis, Incident, Statistics
+from liqcli.lag.series import Series
 from liqcli.text import safe
 
 if TYPE_CHECKING:

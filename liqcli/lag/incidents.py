@@ -8,31 +8,23 @@ from numpy.typing import NDArray
 
 from liqcli.lag.anatomy import anatomy_of
 from liqcli.lag.chunks import Batch, counts_of, slice_chunk
-from liqcli.lag.model import (
+from liqcli.lag.lines import (
     CHANNELS,
     DEFAULT_CAPACITY,
     NO_TIME,
     Channel,
     Clock,
-    ClosedFlood,
-    Incident,
     InputSummary,
     Int64s,
     LagChunk,
     Receiver,
-    ReceiverTotal,
-    Runs,
-    Spacing,
-    Statistics,
-    Totals,
     UInt8s,
 )
-from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ
+from liqcli.lag.model import ClosedFlood, Incident, ReceiverTotal, Spacing, Statistics, Totals
+from liqcli.lag.runs import FOLD_US, INCIDENT_GAP_US, MOST_RATE_HZ, Runs
 from liqcli.lag.simulate import slots_for
 from liqcli.lag.tally import RATE_SCALE, Flood, Tally, keys_of
 
-INCIDENT_GAP_US = 1_000_000
-"""Quiet that ends an incident unless a physical threshold (slots x service time) is known."""
 MOST_INCIDENTS = 1_000
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from liqcli.lag.glyphs import span
-from liqcli.lag.model import Clock
+from liqcli.lag.lines import Clock
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE_US = 60_000_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from liqcli.lag.model import Channel
+from liqcli.lag.lines import Channel
 
 LARGEST = 2**64 - 1
 """Tokio counts in 64 bits: a larger N is no count."""

@@ -4,33 +4,13 @@ Times are integer microseconds: since 1970 UTC where `clock` is `wall`, since th
 `uptime`; `NO_TIME` stands for a line without a time. Lost counts are exact integers: the N of `channel lagged by N`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-Int64s: TypeAlias = NDArray[np.int64]
-UInt8s: TypeAlias = NDArray[np.uint8]
-
-NO_TIME = -(2**63)
-"""The value of `at_us` in numpy columns for a line that carries no time."""
-
-DEFAULT_CAPACITY = 512
-"""What artemis asks of both its channels unless told otherwise."""
-
-
-class Channel(StrEnum):
-    """Which of artemis' two channels a line names; `CODES` orders them for the `channel` columns."""
-
-    EVENT = "event"
-    ACTION = "action"
-    UNKNOWN = "unknown"
-
-
-CHANNELS = (Channel.EVENT, Channel.ACTION, Channel.UNKNOWN)
-"""Index = the code in the uint8 `channel` columns."""
+from liqcli.lag.lines import Channel, InputSummary, LagChunk, Receiver
+from liqcli.lag.runs import Runs
+from liqcli.lag.series import Series, SeriesPoint
+from liqcli.lag.sizes import Distribution
 
 
 class Cause(StrEnum):
@@ -59,96 +39,6 @@ class Level(StrEnum):
     CRITICAL = "critical"
 
 
-class Clock(StrEnum):
-    """What the times in a log count from."""
-
-    WALL = "wall"
-    UPTIME = "uptime"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """Who printed a line, as far as the line tells: its module (`target`) and its span path with text fields.
-
-    Two strategies without spans share one `Receiver`: the line then names the channel, never the receiver.
-    """
-
-    target: str | None
-    span: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LagChunk:
-    """Equally long columns, one row per `lagged by N` line in the order read; never holds `channel closed` lines.
-
-    `at_us` may be NO_TIME and may step back where the log's clock does; `lost` is N, in Python integers (dtype object)
-    where sums would not fit 64 bits; `channel` indexes CHANNELS;
-    `receiver` indexes the reading's `receivers` (grows while reading, indices never change); `breaks` is True
-    where at least one other line stands between this row and the row before it (only set for lines without a time).
-    """
-
-    at_us: Int64s
-    lost: Int64s
-    channel: UInt8s
-    receiver: UInt8s
-    breaks: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.lost)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """One line that speaks of lag, or could not be read at all, and why it was not counted.
-
-    `line` is the 1-based number in `file`; `text` is at most 200 characters of it, raw: pass it through the
-    terminal's `safe` before showing.
-    """
-
-    file: str
-    line: int
-    reason: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class InputSummary:
-    """What was read and how it was understood: lag_lines + closed_lines + skipped_lines + other_lines == lines.
-
-    `format` is full, compact, pretty, json, uptime, plain (no times) or mixed; `wrapper` is the outer layer (docker,
-    docker-json, cri, journald, journald-json, syslog, kubectl) or None; `why` explains both in a sentence; `encoding`
-    and `compression` name what had to be undone. `skipped` holds the first few, `skip_reasons` counts them all.
-    `backward_steps` counts rows whose time lies before the row above them in the same file; `outside_lines` counts
-    lag and closed lines that --since/--until left out (they are part of other_lines). `notes` are facts the reader
-    of a report must know (a zone or a year was assumed, a file grew or was cut while it was read).
-    """
-
-    files: tuple[str, ...]
-    format: str
-    wrapper: str | None
-    why: str
-    ansi: bool
-    lines: int
-    lag_lines: int
-    closed_lines: int
-    skipped_lines: int
-    bytes: int
-    clock: Clock = Clock.NONE
-    encoding: str = "utf-8"
-    compression: str | None = None
-    skipped: tuple[Skipped, ...] = ()
-    skip_reasons: dict[str, int] = field(default_factory=dict)
-    backward_steps: int = 0
-    outside_lines: int = 0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def other_lines(self) -> int:
-        """Lines that were read and are not about lag."""
-        return self.lines - self.lag_lines - self.closed_lines - self.skipped_lines
-
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Events lost and lines seen per channel; `lost` counts lost deliveries, once per receiver that printed."""
@@ -168,63 +58,6 @@ class ReceiverTotal:
     channel: Channel
     lines: int
     lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class HistogramBin:
-    """Lag lines with low <= N <= high (JSON: `from`, `to`), and the events they lost."""
-
-    low: int
-    high: int
-    count: int
-    lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Interpolated between neighbours; exact up to 65,536 lines, within 0.8 % beyond."""
-
-    median: float
-    p90: float
-    p95: float
-    p99: float
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """Sizes of the lag lines: `per_line` each line counts once, `by_loss` each lost event counts once.
-
-    `by_loss.median` = 1,333,363 reads: half of all lost events went in lines of that size or more. `histogram` has
-    the bins 1, 2-3, 4-7, 8-15, ... from the smallest to the largest line, empty ones included.
-    """
-
-    mean: float
-    maximum: int
-    per_line: Percentiles
-    by_loss: Percentiles
-    histogram: tuple[HistogramBin, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Columns, one row per run: lag lines of one receiver on one channel less than `fold_us` apart.
-
-    Inside a run the receiver did nothing but print, so tail / duration is the producer's rate. Rows are ordered by
-    start. `fold_us` is 100; it is doubled until the rows fit in memory, so check it before reading rates from `lost`.
-    Lines without a time make runs by their place in the file: start_us and end_us are NO_TIME.
-    """
-
-    start_us: Int64s
-    end_us: Int64s
-    lines: Int64s
-    lost: Int64s
-    head: Int64s
-    channel: UInt8s
-    receiver: UInt8s
-    fold_us: int
-
-    def __len__(self) -> int:
-        return len(self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,23 +106,6 @@ class ClosedFlood:
     channel: Channel
     receiver: Receiver
     rate_hz: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesPoint:
-    """Lag lines and events lost in [at_us, at_us + bucket); a bucket without lag has no point: it is a gap."""
-
-    at_us: int
-    lines: int
-    lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Points in time order, at most 4,096: the bucket is the narrowest of 1, 10, 60, 600, 3,600 s ... that fits."""
-
-    bucket_s: int
-    points: tuple[SeriesPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from liqcli.lag.account import Account, check, summary_of
 from liqcli.lag.blocks import Block, read_blocks
 from liqcli.lag.chunks import Batch, slice_chunk
 from liqcli.lag.clock import moment_us
-from liqcli.lag.model import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
+from liqcli.lag.lines import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
 from liqcli.lag.sources import Source, find_sources, opened

@@ -10,7 +10,7 @@ from datetime import date
 
 from liqcli.lag.blocks import BLOCK, Block
 from liqcli.lag.formats import TEXT_FIELD, Line, span_label
-from liqcli.lag.model import Receiver
+from liqcli.lag.lines import Receiver
 from liqcli.lag.wrappers import read_line
 
 Read = Callable[[bytes], Line]

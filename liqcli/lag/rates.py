@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from liqcli.lag.cause import Finding, chase_rate
-from liqcli.lag.model import Cause, Incident, Int64s
+from liqcli.lag.lines import Int64s
+from liqcli.lag.model import Cause, Incident
 from liqcli.lag.receivers import LEAST_JUMP
 from liqcli.lag.simulate import Seconds
 from liqcli.lag.stream import Service, Stream

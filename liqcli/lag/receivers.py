@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from liqcli.lag.model import Int64s
+from liqcli.lag.lines import Int64s
 from liqcli.lag.simulate import Seconds
 from liqcli.lag.stream import FEW, Service, Stream
 

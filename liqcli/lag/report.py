@@ -9,7 +9,10 @@ from liqcli.lag import tables
 from liqcli.lag.axes import merged_bucket
 from liqcli.lag.glyphs import bar, count, percent, rounded, short_count, span, sparkline
 from liqcli.lag.instants import SECOND_US, stamp
-from liqcli.lag.model import NO_TIME, Diagnosis, Distribution, LagChunk, Series, Statistics, WhatIf
+from liqcli.lag.lines import NO_TIME, LagChunk
+from liqcli.lag.model import Diagnosis, Statistics, WhatIf
+from liqcli.lag.series import Series
+from liqcli.lag.sizes import Distribution
 from liqcli.text import safe
 
 NARROWEST, WIDEST = 80, 120

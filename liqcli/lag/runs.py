@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.lag.chunks import EXACT_BELOW, counts_of
-from liqcli.lag.model import CHANNELS, NO_TIME, Int64s, LagChunk, Runs
+from liqcli.lag.lines import CHANNELS, NO_TIME, Int64s, LagChunk, UInt8s
 
 FOLD_US = 100
 """Lines closer than this leave no time to handle an event: printing one takes 2 to 50 us."""
+INCIDENT_GAP_US = 1_000_000
+"""Quiet that ends an incident unless a physical threshold (slots x service time) is known."""
 MOST_RUNS = 100_000
 TAIL_MOST = 1_000
 """Without times a larger N begins a new run: no producer sends more while one line is printed."""
@@ -21,6 +23,28 @@ ANATOMY = 2_048
 
 _START, _END, _LINES, _LOST, _HEAD, _KEY, _TIMED = range(7)
 _UNTIMED = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Columns, one row per run: lag lines of one receiver on one channel less than `fold_us` apart.
+
+    Inside a run the receiver did nothing but print, so tail / duration is the producer's rate. Rows are ordered by
+    start. `fold_us` is 100; it is doubled until the rows fit in memory, so check it before reading rates from `lost`.
+    Lines without a time make runs by their place in the file: start_us and end_us are NO_TIME.
+    """
+
+    start_us: Int64s
+    end_us: Int64s
+    lines: Int64s
+    lost: Int64s
+    head: Int64s
+    channel: UInt8s
+    receiver: UInt8s
+    fold_us: int
+
+    def __len__(self) -> int:
+        return len(self.lost)
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from liqcli.lag.blocks import LINE_FEED, Block
 from liqcli.lag.chunks import EMPTY, Batch, counts_of
 from liqcli.lag.formats import Line
+from liqcli.lag.lines import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped, UInt8s
 from liqcli.lag.message import Finding, Kind
-from liqcli.lag.model import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped, UInt8s
 from liqcli.lag.pretty import Context, ContextReader, last_whole_event, within
 from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
 from liqcli.lag.survey import Sought, survey

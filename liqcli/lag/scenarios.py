@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from liqcli.errors import UsageError
-from liqcli.lag.model import Cause, Int64s
+from liqcli.lag.lines import Int64s
+from liqcli.lag.model import Cause
 from liqcli.lag.simulate import Replay, Seconds, Stall, needed_slots, replay, slots_for
 
 Rng = np.random.Generator

@@ -5,11 +5,28 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from liqcli.lag.clock import SECOND
-from liqcli.lag.model import NO_TIME, LagChunk, Series, SeriesPoint
+from liqcli.lag.lines import NO_TIME, LagChunk
 
 MOST_POINTS = 4_096
 _MOST_BUCKETS = 65_536
 _WIDTHS_S = (1, 10, 60, 600, 3_600, 21_600, 86_400, 864_000, 8_640_000, 86_400_000, 864_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPoint:
+    """Lag lines and events lost in [at_us, at_us + bucket); a bucket without lag has no point: it is a gap."""
+
+    at_us: int
+    lines: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points in time order, at most 4,096: the bucket is the narrowest of 1, 10, 60, 600, 3,600 s ... that fits."""
+
+    bucket_s: int
+    points: tuple[SeriesPoint, ...]
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from liqcli.lag.clock import ISO, SECOND, UPTIME, iso_us, uptime_us
 from liqcli.lag.digits import Words, leading_digits, leading_number, trailing_number
 from liqcli.lag.formats import Line
+from liqcli.lag.lines import NO_TIME, Clock, Int64s
 from liqcli.lag.message import Kind
-from liqcli.lag.model import NO_TIME, Clock, Int64s
 
 LAG_NEEDLE = b"agged"
 CLOSED_NEEDLE = b"channel closed"

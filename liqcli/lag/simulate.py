@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.errors import UsageError
-from liqcli.lag.model import Int64s
+from liqcli.lag.lines import Int64s
 
 Seconds = NDArray[np.float64]
 

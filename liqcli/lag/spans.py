@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from liqcli.lag.model import NO_TIME, Clock
+from liqcli.lag.lines import NO_TIME, Clock
 from liqcli.lag.sources import HEAD, Source, opened
 from liqcli.lag.wrappers import read_line
 

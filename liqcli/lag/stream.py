@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from liqcli.lag.model import NO_TIME, Channel, Int64s, Receiver, Runs, Statistics
+from liqcli.lag.lines import NO_TIME, Channel, Int64s, Receiver
+from liqcli.lag.model import Statistics
 from liqcli.lag.phase import is_block_locked
+from liqcli.lag.runs import Runs
 from liqcli.lag.simulate import Seconds, slots_for
 
 MOST_LOST = 1 << 60

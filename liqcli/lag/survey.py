@@ -11,7 +11,7 @@ import numpy as np
 import stringzilla as sz  # type: ignore[import-not-found]
 
 from liqcli.lag.blocks import Block
-from liqcli.lag.model import Int64s
+from liqcli.lag.lines import Int64s
 
 PIECE = 1 << 19
 _SPARSE = 64

@@ -5,23 +5,9 @@ from dataclasses import dataclass, replace
 
 from liqcli.lag.glyphs import count, percent, plural, rate, rounded, short_count, size, span
 from liqcli.lag.instants import MINUTE_US, day, period, stamp, time_of_day
-from liqcli.lag.model import (
-    CHANNELS,
-    ENDLESS,
-    Advice,
-    Cause,
-    Channel,
-    Clock,
-    Diagnosis,
-    Distribution,
-    Incident,
-    InputSummary,
-    Level,
-    Receiver,
-    Statistics,
-    Verdict,
-    WhatIf,
-)
+from liqcli.lag.lines import CHANNELS, Channel, Clock, InputSummary, Receiver
+from liqcli.lag.model import ENDLESS, Advice, Cause, Diagnosis, Incident, Level, Statistics, Verdict, WhatIf
+from liqcli.lag.sizes import Distribution
 from liqcli.text import safe
 
 INCIDENTS_SHOWN = 5

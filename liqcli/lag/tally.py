@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.lag.chunks import Batch, join_chunks, slice_chunk, widened, with_receivers
-from liqcli.lag.model import CHANNELS, NO_TIME, Int64s, LagChunk
+from liqcli.lag.lines import CHANNELS, NO_TIME, Int64s, LagChunk
 from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ, RunBuilder
 from liqcli.lag.series import SeriesTally
 from liqcli.lag.sizes import SizeTally

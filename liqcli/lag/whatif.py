@@ -7,7 +7,8 @@ from liqcli.lag import glyphs
 from liqcli.lag.advise import findings
 from liqcli.lag.capacity import filling_rate
 from liqcli.lag.cause import Finding
-from liqcli.lag.model import ENDLESS, Int64s, Statistics, WhatIf
+from liqcli.lag.lines import Int64s
+from liqcli.lag.model import ENDLESS, Statistics, WhatIf
 from liqcli.lag.simulate import Seconds, replay, slots_for
 
 MOST_MESSAGES = 2_000_000

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 from liqcli.lag.clock import EPOCH_TIME, ISO, SYSLOG, UNIX, UPTIME, epoch_time_us, iso_us, syslog_us, unix_us
 from liqcli.lag.formats import BEHIND, NOBODY, Line, in_wrapper, read_event, span_label
+from liqcli.lag.lines import NO_TIME, Clock, Receiver
 from liqcli.lag.message import Finding, Kind, mentions_lag, read_fields
-from liqcli.lag.model import NO_TIME, Clock, Receiver
 
 BINARY = Finding(Kind.SKIPPED, reason="binary data")
 BROKEN_JSON = Finding(Kind.SKIPPED, reason="broken JSON")

@@ -7,8 +7,8 @@ import numpy as np
 
 from liqcli.lag.advise import diagnose
 from liqcli.lag.incidents import aggregate_columns
+from liqcli.lag.lines import Clock
 from liqcli.lag.measure import measure_lag
-from liqcli.lag.model import Clock
 
 SAMPLES = Path(__file__).parents[2] / "sample_logs"
 GOLDEN = SAMPLES / "artemis-2025-05-14-event-lag.log"

@@ -9,8 +9,9 @@ from liqcli.errors import UsageError
 from liqcli.lag.advise import diagnose
 from liqcli.lag.capacity import needed_slots
 from liqcli.lag.incidents import aggregate_columns
+from liqcli.lag.lines import Receiver
 from liqcli.lag.measure import measure_lag
-from liqcli.lag.model import Cause, Level, Receiver
+from liqcli.lag.model import Cause, Level
 from liqcli.lag.scenarios import scenario
 from liqcli.lag.simulate import Stall, replay, slots_for
 from liqcli.lag.simulate import needed_slots as least_slots

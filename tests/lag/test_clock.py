@@ -6,7 +6,7 @@ import pytest
 
 from liqcli.errors import UsageError
 from liqcli.lag.clock import ISO, SYSLOG, iso_us, moment_us, syslog_us
-from liqcli.lag.model import NO_TIME
+from liqcli.lag.lines import NO_TIME
 
 END = int(datetime(2025, 5, 14, 14, 41, 10, tzinfo=UTC).timestamp()) * 1_000_000
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from liqcli.lag.axes import Axis, decade_axis, doubling_axis, linear_axis, time_axis
 from liqcli.lag.figures import POINTS_AT_MOST, Bars, Rug, capacity_losses, figures_of, tallest_points
-from liqcli.lag.model import Clock
+from liqcli.lag.lines import Clock
 from tests.lag.diagnoses import GOLDEN, SAMPLES, START_US, UNTIMED, diagnosis_of, diagnosis_of_columns, scattered
 
 BURSTS = SAMPLES / "tokio-bursts.log"

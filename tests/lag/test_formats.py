@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from liqcli.lag.lines import Channel, Clock, Receiver
 from liqcli.lag.measure import measure_lag
-from liqcli.lag.model import Channel, Clock, Receiver
 from tests.lag.logs import FORMS, START, UNTIMED, facts, full, text
 from tests.lag.samples import COUNTED, SAMPLES, TRACING
 

@@ -15,8 +15,9 @@ from liqcli.lag.contract import iso, statistics_fields, to_json
 from liqcli.lag.frames import csv_of, csv_tables
 from liqcli.lag.html import render_html
 from liqcli.lag.incidents import aggregate, aggregate_columns, find_incidents, statistics_of
+from liqcli.lag.lines import NO_TIME, Channel, Clock, LagChunk, Receiver
 from liqcli.lag.measure import measure_lag
-from liqcli.lag.model import NO_TIME, Cause, Channel, Clock, LagChunk, Receiver
+from liqcli.lag.model import Cause
 from liqcli.lag.report import render
 from liqcli.lag.runs import MOST_RUNS
 from liqcli.lag.tally import Tally

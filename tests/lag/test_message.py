@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
+from liqcli.lag.lines import Channel
 from liqcli.lag.message import Kind, read_message
-from liqcli.lag.model import Channel
 from liqcli.lag.wrappers import read_line
 from tests.lag.samples import COUNTED, DECOYS, NOT_COUNTED, E
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqcli.lag.blocks import BLOCK
+from liqcli.lag.lines import Receiver
 from liqcli.lag.measure import measure_lag
-from liqcli.lag.model import Receiver
 from tests.lag.logs import TARGET, Fact, facts, message, stamp
 from tests.lag.test_formats import numbers
 from tests.lag.test_scan import scanned

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqcli.lag.blocks import BLOCK, read_blocks
+from liqcli.lag.lines import CHANNELS, Receiver
 from liqcli.lag.message import Kind
-from liqcli.lag.model import CHANNELS, Receiver
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
 from liqcli.lag.wrappers import read_line
