@@ -109,6 +109,18 @@ def arrival(stage: Stage, plan: Plan) -> Act:
     return Act("newcomer", steps + borrows)
 
 
+def departure(stage: Stage, holdings: Holdings) -> Act:
+    """Somebody leaves the market: every debt is closed, then everything withdrawn."""
+    pool, steps = stage.market.pool, list[Transaction]()
+    for symbol, owed in sorted(holdings.owed.items()):
+        steps += _pay_back(stage, holdings.borrower, symbol, owed, calls.EVERYTHING)
+    steps += [
+        calls.withdraw(holdings.borrower, pool, stage.market.asset(symbol), calls.EVERYTHING)
+        for symbol in sorted(holdings.supplied)
+    ]
+    return Act("departure", steps)
+
+
 def _borrow(stage: Stage, holdings: Holdings) -> list[Transaction]:
     if holdings.available_base < DUST_BASE:
         return []
@@ -122,13 +134,9 @@ def _repay(stage: Stage, holdings: Holdings) -> list[Transaction]:
     if not holdings.owed:
         return []
     symbol = stage.dice.choice(sorted(holdings.owed))
-    asset, owed = stage.market.asset(symbol), holdings.owed[symbol]
+    owed = holdings.owed[symbol]
     amount = calls.EVERYTHING if stage.dice.random() < REPAY_ALL else int(owed * stage.dice.uniform(0.05, 0.6))
-    return [
-        calls.mint(holdings.borrower, asset, owed + owed // 100 + 1),
-        calls.approve(holdings.borrower, asset, stage.market.pool),
-        calls.repay(holdings.borrower, stage.market.pool, asset, amount),
-    ]
+    return _pay_back(stage, holdings.borrower, symbol, owed, amount)
 
 
 def _withdraw(stage: Stage, holdings: Holdings) -> list[Transaction]:
@@ -199,6 +207,16 @@ def _pay_in(stage: Stage, who: Address, symbol: str, amount: int) -> list[Transa
         calls.mint(who, asset, amount),
         calls.approve(who, asset, pool),
         calls.supply(who, pool, asset, amount, who),
+    ]
+
+
+def _pay_back(stage: Stage, who: Address, symbol: str, owed: int, amount: int) -> list[Transaction]:
+    """One per cent more than is owed is at hand: interest runs until the block."""
+    asset, pool = stage.market.asset(symbol), stage.market.pool
+    return [
+        calls.mint(who, asset, owed + owed // 100 + 1),
+        calls.approve(who, asset, pool),
+        calls.repay(who, pool, asset, amount),
     ]
 
 

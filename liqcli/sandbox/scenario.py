@@ -1,4 +1,4 @@
-"""What happens on the sandbox's chain: borrowers act, newcomers arrive, prices move, and traders follow them."""
+"""What happens on the sandbox's chain: borrowers act, arrive and leave, prices move, and traders follow them."""
 
 import asyncio
 import random
@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from liqcli.chain.rpc import Rpc
 from liqcli.errors import LiqError
-from liqcli.sandbox.acts import Act, Stage, arrival, choose, read_holdings
+from liqcli.model import Address
+from liqcli.sandbox.acts import Act, Stage, arrival, choose, departure, read_holdings
 from liqcli.sandbox.arbitrage import Arbitrage
 from liqcli.sandbox.borrowers import fund
 from liqcli.sandbox.calls import set_price
@@ -23,6 +24,8 @@ SHORTEST_PAUSE_S = 0.01
 FEED_DEVIATION = 0.001
 """A feed is set when its price has moved by this much, as real feeds do."""
 NEWCOMER_CHANCE = 0.08
+DEPARTURE_CHANCE = NEWCOMER_CHANCE
+"""As many leave as come, so that a long play has as many people at its end as at its beginning."""
 NEWCOMER_SPREAD = (0.35, 0.95)
 FAILURES_IN_A_ROW = 10
 
@@ -59,8 +62,10 @@ class Scenario:
         await restore_base_fee(self._rpc)
         stage = Stage(self._market, self.prices, self.people, self._dice)
         cast = self._dice.sample(self.people, min(ACTS_A_STEP, len(self.people)))
-        holdings = await read_holdings(self._rpc, self._market, cast)
-        acts = [*self._price_acts(next(self._course)), *(choose(stage, held) for held in holdings)]
+        leaving = self._leaving(cast)
+        holdings = await read_holdings(self._rpc, self._market, [*cast, *leaving])
+        acts = [*self._price_acts(next(self._course)), *(choose(stage, held) for held in holdings[: len(cast)])]
+        acts += [departure(stage, held) for held in holdings[len(cast) :]]
         acts += [Act("trade", [trade]) for trade in await self._arbitrage.trades(self.prices)]
         acts += await self._newcomer_acts(stage)
         await self._perform([act for act in acts if act is not None])
@@ -100,6 +105,15 @@ class Scenario:
         return [
             Act("price", [set_price(self._market.deployer, asset, course[asset.listing.symbol])]) for asset in moved
         ]
+
+    def _leaving(self, cast: Sequence[Address]) -> list[Address]:
+        """Who leaves in this step, if anybody; whose departure is refused keeps the position and does nothing more."""
+        free = [person for person in self.people if person not in cast]
+        if not free or self._dice.random() >= DEPARTURE_CHANCE:
+            return []
+        leaver = self._dice.choice(free)
+        self.people.remove(leaver)
+        return [leaver]
 
     async def _newcomer_acts(self, stage: Stage) -> list[Act]:
         if self._dice.random() >= NEWCOMER_CHANCE:

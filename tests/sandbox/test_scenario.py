@@ -17,11 +17,11 @@ STEPS = 80
 
 
 async def test_every_kind_of_act_succeeds_at_least_once(chain: World):
-    """In a minute and a half of the play borrowers do all they can, newcomers arrive, and prices move."""
+    """In a minute and a half of the play borrowers do all they can, arrive and leave, and prices move."""
     play = Scenario(chain.rpc, chain.deployment, chain.plans, exchange=chain.exchange, seed=3, pause_s=0.0)
     for _ in range(STEPS):
         await play.step()
-    assert set(play.done) == {*KINDS, "price", "newcomer", "trade"}
+    assert set(play.done) == {*KINDS, "price", "newcomer", "departure", "trade"}
     assert sum(play.refused.values()) < sum(play.done.values())
 
 
@@ -30,8 +30,20 @@ async def test_a_newcomer_owes_what_it_planned(chain: World):
     play = Scenario(chain.rpc, chain.deployment, chain.plans, exchange=chain.exchange, seed=3, pause_s=0.0)
     while not play.done["newcomer"]:
         await play.step()
-    (holdings,) = await read_holdings(chain.rpc, chain.deployment, [play.people[len(chain.plans)]])
+    (newcomer,) = set(play.people) - {plan.borrower for plan in chain.plans}
+    (holdings,) = await read_holdings(chain.rpc, chain.deployment, [newcomer])
     assert holdings.owed
+
+
+async def test_whoever_leaves_owes_and_holds_nothing(chain: World):
+    """A departure closes every debt and withdraws everything; the person is of the cast no more."""
+    play = Scenario(chain.rpc, chain.deployment, chain.plans, exchange=chain.exchange, seed=3, pause_s=0.0)
+    while not play.done["departure"]:
+        await play.step()
+    left = {plan.borrower for plan in chain.plans} - set(play.people)
+    assert len(left) == 1 + play.refused["departure"]
+    holdings = await read_holdings(chain.rpc, chain.deployment, sorted(left))
+    assert sum(not held.owed and not held.supplied for held in holdings) == 1
 
 
 async def test_the_feeds_follow_the_course(chain: World):
