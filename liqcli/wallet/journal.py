@@ -7,6 +7,7 @@ never broadcast and is dropped when the journal is opened. A journal damaged els
 import json
 import os
 import zlib
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,12 +67,22 @@ class _Slot:
     outcome: Outcome | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the limits must know of a nonce whose bytes nobody needs any more."""
+
+    signed_at: float
+    ended_at: float
+    loss_base: int
+
+
 class Journal:
     """The records of one file, kept open; `append` returns only when they are on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._slots: dict[int, _Slot] = {}
+        self._past: deque[_Past] = deque()
         self._nonce_of: dict[str, int] = {}
         self._broken = False
         self._fd = _open(path)
@@ -113,9 +124,11 @@ class Journal:
     def spent(self, now: float, *, beside: int) -> Spent:
         """What the policy weighs, without the nonce `beside`."""
         others = [slot for nonce, slot in self._slots.items() if nonce != beside]
+        signed_at = [slot.attempts[0].at for slot in others if slot.attempts] + [past.signed_at for past in self._past]
         return Spent(
-            loss_base=sum(_loss(slot, now) for slot in others),
-            liquidations=sum(bool(slot.attempts) and slot.attempts[0].at > now - HOUR_S for slot in others),
+            loss_base=sum(_loss(slot, now) for slot in others)
+            + sum(past.loss_base for past in self._past if past.ended_at > now - DAY_S),
+            liquidations=sum(at > now - HOUR_S for at in signed_at),
         )
 
     def append(self, record: Attempt | Outcome) -> None:
@@ -160,12 +173,16 @@ class Journal:
         self._forget(record.at)
 
     def _forget(self, now: float) -> None:
-        """Drop what neither the limits nor a chain that takes blocks back can need."""
+        """Drop the bytes that a chain which takes blocks back cannot need, and what is too old for the limits."""
         for nonce in sorted(self._slots)[:-KEPT_LANDED]:
             outcome = self._slots[nonce].outcome
-            if outcome is not None and outcome.at <= now - DAY_S:
-                for attempt in self._slots.pop(nonce).attempts:
+            if outcome is not None:
+                attempts = self._slots.pop(nonce).attempts
+                for attempt in attempts:
                     del self._nonce_of[attempt.hash]
+                self._past.append(_Past(attempts[0].at if attempts else 0.0, outcome.at, outcome.loss_base))
+        while self._past and self._past[0].ended_at <= now - DAY_S:
+            self._past.popleft()
 
     def _load(self) -> None:
         content = self.path.read_bytes()

@@ -176,18 +176,27 @@ def test_what_is_spent_is_the_days_losses_and_the_worst_of_what_is_open(path):
 
 
 def test_old_outcomes_are_forgotten_and_open_ones_never(path):
-    """Memory is bounded by a day and what is open, and the next nonce stays."""
+    """Bytes are remembered of what is open and of the last that landed; the next nonce stays."""
     journal = Journal(path)
-    journal.append(attempt(0, at=NOW - 3 * DAY_S))
+    journal.append(attempt(0))
     for nonce in range(1, 3 * KEPT_LANDED):
-        journal.remember(attempt(nonce, at=NOW - 3 * DAY_S))
-        journal.remember(outcome(nonce, at=NOW - 3 * DAY_S))
-    assert len(journal.landed_from(0)) == 3 * KEPT_LANDED - 1
-    journal.append(outcome(0))
-    journal.append(attempt(1000))
-    journal.append(outcome(1000))
-    assert len(journal.landed_from(0)) == KEPT_LANDED + 1
-    assert journal.next_nonce == 1001
+        journal.remember(attempt(nonce))
+        journal.remember(outcome(nonce))
+    assert [each.transaction.nonce for each in journal.landed_from(0)] == list(range(2 * KEPT_LANDED, 3 * KEPT_LANDED))
+    assert list(journal.open) == [0]
+    assert journal.next_nonce == 3 * KEPT_LANDED
+
+
+def test_the_limits_count_what_has_no_bytes_any_more(path):
+    """An hour's liquidations and a day's losses count whole, those of yesterday not at all."""
+    journal = Journal(path)
+    ages_s = [DAY_S + 1] * KEPT_LANDED + [2 * 3_600] * KEPT_LANDED + [60] * 2 * KEPT_LANDED
+    for nonce, age_s in enumerate(ages_s):
+        journal.remember(attempt(nonce, at=NOW - age_s))
+        journal.remember(outcome(nonce, at=NOW - age_s, loss=5))
+    spent = journal.spent(NOW, beside=-1)
+    assert spent.liquidations == 2 * KEPT_LANDED
+    assert spent.loss_base == 5 * 3 * KEPT_LANDED
 
 
 def test_a_replacement_counts_once(path):
