@@ -385,10 +385,19 @@ class Engine:
             await self.dispatch.put(Action(decision, reading, arrived_at, claim))
 
     async def _maintain(self) -> None:
-        """Now and then the book goes to disk, so that a restart begins where this run was."""
+        """Now and then the book goes to disk, so that a restart begins where this run was; who left is forgotten."""
         while True:
             await asyncio.sleep(self.settings.maintenance_interval_s)
+            self._evict()
             self._save()
+
+    def _evict(self) -> None:
+        """Nothing is kept of those who owe nothing any more."""
+        owing = set(self.mirror.book.borrowers)
+        self.watchlist.keep(owing)
+        for kept in (self._told, self._arrived):
+            for borrower in kept.keys() - owing:
+                del kept[borrower]
 
     def _save(self) -> None:
         if self._checkpoint is not None:

@@ -1,6 +1,6 @@
 """The watchlist: when each borrower is to be read on the chain again, and whose last read failed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from liqcli.model import Address, Reading
 
@@ -28,6 +28,12 @@ class Watchlist:
         """Stop watching a borrower that the chain proved debt-free."""
         self._readings.pop(borrower, None)
         self.failed.discard(borrower)
+
+    def keep(self, borrowers: Collection[Address]) -> None:
+        """Stop watching everybody else."""
+        for borrower in self._readings.keys() - borrowers:
+            del self._readings[borrower]
+        self.failed.intersection_update(borrowers)
 
     def reading(self, borrower: Address) -> Reading | None:
         """The chain's last word, None where there is none."""

@@ -16,7 +16,7 @@ from liqcli.chain.market import open_market
 from liqcli.chain.rpc import Rpc
 from liqcli.config import load_settings
 from liqcli.errors import Reverted, Unreachable
-from liqcli.model import WAD, EventKind, Tier
+from liqcli.model import WAD, EventKind, Reading, Tier
 from liqcli.sandbox import calls
 from liqcli.sandbox.build import Build
 from liqcli.sandbox.exchange import PoolListing, TradedPair, _fill_v2
@@ -279,3 +279,14 @@ async def open_pool(world, first, second):
     build = Build(world.deployment.deployer, 0)
     _fill_v2(build, world.exchange.router_v2, TradedPair(PoolListing(2, "", "", 0, 1e6), first, second))
     await send_all(world.rpc, build.transactions)
+
+
+async def test_whoever_owes_nothing_any_more_is_forgotten(chain, redis):
+    """Maintenance drops what is kept of them, and nothing that is kept of those who owe."""
+    nobody = "0x" + "ab" * 20
+    async with bot(chain, redis, live=False, maintenance_interval_s=0.05) as engine:
+        owing = next(iter(engine.mirror.book.borrowers))
+        for borrower in (nobody, owing):
+            engine.watchlist.record(Reading(borrower, 10**10, 10**9, 2 * WAD, 10**9, 0), due_at=1e12)
+        await until(lambda: engine.watchlist.reading(nobody) is None)
+        assert engine.watchlist.reading(owing) is not None
