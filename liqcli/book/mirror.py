@@ -8,7 +8,7 @@ import numpy as np
 
 from liqcli.book.audit import AuditReport, Rota, compare
 from liqcli.book.columns import Columns
-from liqcli.book.events import Acted, Liquidated
+from liqcli.book.events import Acted, Liquidated, of_kinds
 from liqcli.book.follow import Follower, Step
 from liqcli.book.moment import Moment, moment_at
 from liqcli.book.positions import Book, Unknown
@@ -137,7 +137,7 @@ class Mirror:
         changes = step.outcome.changes
         self._put(self.book.accounts if changes.market else changes.accounts)
         self._rota.changed(changes.accounts)
-        acted = tuple(event for event in step.outcome.events if isinstance(event, Acted | Liquidated))
+        acted = tuple(of_kinds(step.outcome.events, Acted, Liquidated))
         return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
 
     def _put(self, borrowers: Iterable[Address]) -> None:
