@@ -53,6 +53,7 @@ class Columns:
         self._spill: Spill | None = None
         self._holders: dict[int, Rows] | None = None
         self._fresh: set[int] = set()
+        self._unvalued: set[int] = set()
         self._written: set[int] | None = None
 
     def __len__(self) -> int:
@@ -116,6 +117,16 @@ class Columns:
             self._list_holders()
         if self._wide:
             value_spilled(self._spilled(), table, self._health)
+        self._unvalued.clear()
+
+    def value_new(self, moment: Moment) -> None:
+        """Value by a moment whoever was put in since the last time; all others keep what they have."""
+        rows = np.fromiter(self._unvalued, np.uint32, len(self._unvalued))
+        table = self.weigh(moment)
+        value_rows(rows, self._kinds, self._amounts, table, self._health)
+        if not self._wide.keys().isdisjoint(self._unvalued):
+            value_spilled(self._spilled(), table, self._health)
+        self._unvalued.clear()
 
     def weigh(self, moment: Moment, *, reserve_ids: Collection[int] | None = None) -> Table:
         """The weights of all kinds, or those of the last time with what these reserves changed."""
@@ -205,6 +216,7 @@ class Columns:
 
     def _note(self, rows: list[int]) -> None:
         """Tell the follower; and keep the lists of holders only while few rows have changed since they were made."""
+        self._unvalued.update(rows)
         if self._written is not None:
             self._written.update(rows)
         if self._holders is not None:

@@ -78,6 +78,8 @@ class Mirror:
         )
         self.now = truth.at
         moved = self.book.set_prices(truth.prices)
+        if moved:
+            self.revalue()
         yield Prices(truth.block, truth.at, bool(moved))
         async for turn in self.advance(truth.block):
             yield turn
@@ -136,6 +138,8 @@ class Mirror:
     def _turn(self, step: Step) -> Turn:
         changes = step.outcome.changes
         self._put(self.book.accounts if changes.market else changes.accounts)
+        if changes.market:
+            self.revalue()
         self._rota.changed(changes.accounts)
         acted = tuple(of_kinds(step.outcome.events, Acted, Liquidated))
         return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
@@ -150,4 +154,4 @@ class Mirror:
                 self.columns.drop(borrower)
         if known:
             self.columns.put(*known)
-            self.revalue()
+            self.columns.value_new(self._moment())
