@@ -27,6 +27,7 @@ from liqcli.book.kernels import (
     value_spilled,
 )
 from liqcli.book.moment import Moment
+from liqcli.book.state import Moves
 from liqcli.book.weights import CONFIRM_BELOW, Kind, table_of, weights_of
 from liqcli.model import Address
 
@@ -92,6 +93,21 @@ class Columns:
             amounts += own_amounts + [0.0] * padding
         self._write(rows, kinds, amounts)
 
+    def move(self, moves: Moves) -> list[Address]:
+        """Take in balances where their entries stand already; returns whose position has to be put instead."""
+        row_of, kind_of = self._row_of, self._kind_of
+        rows = np.array([row_of.get(address, -1) for address in moves.addresses], np.int64)
+        kinds = zip(moves.reserve_ids, moves.emodes, moves.are_debts, strict=True)
+        kind = np.array([kind_of.get(kind, 0) for kind in kinds], np.int64)
+        amounts = np.array(list(map(float, moves.scaled)))
+        stands_at = self._kinds[rows] == kind[:, None]
+        fits = (rows >= 0) & (kind > 0) & (amounts > 0) & stands_at.any(axis=1)
+        found = rows[fits]
+        self._amounts[found, stands_at[fits].argmax(axis=1)] = amounts[fits]
+        self._health[found] = np.nan
+        self._note(found.tolist())
+        return [moves.addresses[place] for place in np.flatnonzero(~fits).tolist()]
+
     def drop(self, borrower: Address) -> None:
         """Forget a borrower, known or not."""
         row = self._row_of.pop(borrower, None)
@@ -121,6 +137,8 @@ class Columns:
 
     def value_new(self, moment: Moment) -> None:
         """Value by a moment whoever was put in since the last time; all others keep what they have."""
+        if not self._unvalued:
+            return
         rows = np.fromiter(self._unvalued, np.uint32, len(self._unvalued))
         table = self.weigh(moment)
         value_rows(rows, self._kinds, self._amounts, table, self._health)

@@ -15,7 +15,7 @@ from liqcli.book.decode import KNOWN, Scanned
 from liqcli.book.events import BookEvent, ReserveUpdated
 from liqcli.book.ledger import Ledger
 from liqcli.book.scan import WORDS
-from liqcli.book.state import Account, Doubt, ReserveState, Token
+from liqcli.book.state import Account, Doubt, Moves, ReserveState, Token
 from liqcli.chain import topics
 from liqcli.model import Address
 
@@ -50,6 +50,7 @@ class _Pairs:
     accounts: list[Account]
     sides: list[dict[int, int]]
     reserve_ids: list[int]
+    are_debts: list[bool]
     keys: list[int]
     fresh: dict[Address, Account]
 
@@ -93,7 +94,7 @@ def fold(ledger: Ledger, scanned: Sequence[BookEvent], *, after: int) -> bool:
 def warm() -> None:
     """Load the machine code ahead of the first page."""
     none: Rows = np.zeros(0, np.int64)
-    gathered = _gathered([], [], _Pairs([], [], [], [], [], {}), 0)
+    gathered = _gathered([], [], _Pairs([], [], [], [], [], [], {}), 0)
     logs = Logs(none, none, none, none, none, np.zeros((0, WORDS, 2), np.uint64))
     kernel.fold(logs, gathered.balances, gathered.reserves, gathered.totals, 0)
 
@@ -167,11 +168,9 @@ def _pairs(ledger: Ledger, scanned: Scanned, keys: Rows, states: list[ReserveSta
     fresh: dict[Address, Account] = {}
     accounts = [account or _newcomer(address, fresh, ledger) for account, address in zip(met, addresses, strict=True)]
     ids = np.array([state.tokens.id for state in states])[tokens >> 1]
-    is_debt = tokens & 1
-    sides = [
-        account.debt if owes else account.collateral for account, owes in zip(accounts, is_debt.tolist(), strict=True)
-    ]
-    return _Pairs(addresses, accounts, sides, ids.tolist(), (2 * ids + is_debt).tolist(), fresh)
+    are_debts: list[bool] = (tokens & 1 > 0).tolist()
+    sides = [account.debt if owes else account.collateral for account, owes in zip(accounts, are_debts, strict=True)]
+    return _Pairs(addresses, accounts, sides, ids.tolist(), are_debts, (2 * ids + are_debts).tolist(), fresh)
 
 
 def _newcomer(address: Address, fresh: dict[Address, Account], ledger: Ledger) -> Account:
@@ -249,13 +248,14 @@ def _write_back(ledger: Ledger, gathered: _Gathered) -> None:
 
 def _write_balances(ledger: Ledger, pairs: _Pairs, balances: Balances) -> None:
     """Every pair was touched, for each has a Mint or a Burn."""
-    rows = zip(pairs.sides, pairs.reserve_ids, _numbers(balances.scaled), strict=True)
-    for side, reserve_id, scaled in rows:
-        if scaled:
-            side[reserve_id] = scaled
+    scaled = _numbers(balances.scaled)
+    for side, reserve_id, balance in zip(pairs.sides, pairs.reserve_ids, scaled, strict=True):
+        if balance:
+            side[reserve_id] = balance
         else:
             side.pop(reserve_id, None)
     for account, key, last in zip(pairs.accounts, pairs.keys, _numbers(balances.last), strict=True):
         account.indexes[key] = last
     ledger.accounts.update(pairs.fresh)
-    ledger.changes.accounts.update(pairs.addresses)
+    emodes = [account.emode for account in pairs.accounts]
+    ledger.changes.moves.append(Moves(pairs.addresses, emodes, pairs.reserve_ids, pairs.are_debts, scaled))

@@ -14,6 +14,7 @@ from liqcli.book.moment import Moment, moment_at
 from liqcli.book.positions import Book, Unknown
 from liqcli.book.reads import read_truth
 from liqcli.book.shock import Triggers
+from liqcli.book.state import Changes
 from liqcli.model import Address, Reading
 
 _HEALED_AT_ONCE = 200
@@ -137,12 +138,22 @@ class Mirror:
 
     def _turn(self, step: Step) -> Turn:
         changes = step.outcome.changes
-        self._put(self.book.accounts if changes.market else changes.accounts)
+        everyone = changes.everyone()
         if changes.market:
+            self._put(self.book.accounts)
             self.revalue()
-        self._rota.changed(changes.accounts)
+        else:
+            self._move(changes)
+        self._rota.changed(everyone)
         acted = tuple(of_kinds(step.outcome.events, Acted, Liquidated))
-        return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
+        return Turn(step.page.last, acted, everyone, changes.market)
+
+    def _move(self, changes: Changes) -> None:
+        """Into the columns, whoever changed: balances alone where nothing else did and their entries are there."""
+        whole = set(changes.accounts)
+        for moves in changes.moves:
+            whole.update(self.columns.move(moves))
+        self._put(whole)
 
     def _put(self, borrowers: Iterable[Address]) -> None:
         """Into the columns, valued as of the last look; who is unknown has no place there."""
@@ -152,6 +163,5 @@ class Mirror:
                 known.append(self.book.glance(borrower))
             except Unknown:
                 self.columns.drop(borrower)
-        if known:
-            self.columns.put(*known)
-            self.columns.value_new(self._moment())
+        self.columns.put(*known)
+        self.columns.value_new(self._moment())

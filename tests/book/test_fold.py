@@ -2,7 +2,6 @@
 
 import json
 import random
-from dataclasses import fields
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,9 @@ from hypothesis import strategies as st
 from liqcli.aave.ray import RAY
 from liqcli.book import fold as folding
 from liqcli.book.decode import Decoder
-from liqcli.book.events import ReserveListed
+from liqcli.book.events import ReserveConfigured, ReserveListed
+from liqcli.book.follow import Follower, Step
+from liqcli.book.mirror import Mirror
 from liqcli.book.positions import Book, Identity, Page
 from liqcli.book.scaled import balance_of, scaled_after
 from liqcli.book.state import Token
@@ -159,7 +160,9 @@ def opened(version, *, complete):
     listed = [
         ReserveListed(1, n, 1, reserve.asset, reserve.a_token, reserve.debt_token) for n, reserve in enumerate(RESERVES)
     ]
-    book.apply(Page(1, 1, 1000, listed, {}))
+    rules = {"ltv": 7_500, "liquidation_threshold": 8_000, "liquidation_bonus": 10_500}
+    configured = [ReserveConfigured(1, 10 + reserve.id, 1, reserve.asset, rules) for reserve in RESERVES]
+    book.apply(Page(1, 1, 1000, [*listed, *configured], {}))
     book.ledger.complete = complete
     return book
 
@@ -180,24 +183,40 @@ def state_of(book):
 
 def changes_of(outcome):
     """What a page changed, and its events."""
-    changes = {field.name: getattr(outcome.changes, field.name) for field in fields(outcome.changes)}
-    return changes, list(outcome.events), outcome.late
+    changes = outcome.changes
+    return changes.everyone(), changes.reserves, changes.market, list(outcome.events), outcome.late
 
 
-def both(version, chain, pages, *, complete):
-    """Each page into a book that folds and into one that judges event by event; they must be alike."""
+def mirror_of(book):
+    """A mirror of a book that is fed by hand; half of a token is worth as much as the whole of another."""
+    mirror = Mirror(Follower(None, book, window_blocks=1))
+    book.set_prices({reserve.asset: 10**8 << reserve.id for reserve in RESERVES})
+    mirror.now = 2**31
+    return mirror
+
+
+def healths(mirror):
+    """Everybody's health factor by the columns, None without debt; floats may be summed in another order."""
+    found = [mirror.columns.health_of(person) for person in PEOPLE]
+    return [None if health is None else pytest.approx(health, rel=1e-12, nan_ok=True) for health in found]
+
+
+def both(version, chain, count, *, complete):
+    """Each page into a book that folds and into one that judges event by event; they and their mirrors must be alike."""
     fast, slow, decoder = opened(version, complete=complete), opened(version, complete=complete), Decoder()
+    mirrors = [mirror_of(book) for book in (fast, slow)]
     first = 2
-    for _ in range(pages):
+    for _ in range(count):
         logs = chain.page(chain.dice.randrange(1, 8))
         answer = json.dumps(logs, separators=(",", ":")).encode()
         scanned, last = decoder._scan(answer), chain.block
-        outcomes = [
-            book.apply(Page(first, last, 10_000, events, {}))
-            for book, events in ((fast, scanned), (slow, list(scanned)))
-        ]
-        assert changes_of(outcomes[0]) == changes_of(outcomes[1])
+        pages = [Page(first, last, 10_000, events, {}) for events in (scanned, list(scanned))]
+        steps = [Step(page, book.apply(page)) for page, book in zip(pages, (fast, slow), strict=True)]
+        assert changes_of(steps[0].outcome) == changes_of(steps[1].outcome)
         assert state_of(fast) == state_of(slow)
+        turns = [mirror._turn(step) for mirror, step in zip(mirrors, steps, strict=True)]
+        assert turns[0] == turns[1]
+        assert [mirrors[0].columns.health_of(person) for person in PEOPLE] == healths(mirrors[1])
         first = last + 1
     return fast
 
