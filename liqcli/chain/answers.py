@@ -118,7 +118,7 @@ def _parsed(payload: Any, body: bytes) -> Any:
             rest = json.loads(body[: begin.end()] + b"null" + body[end.end() :])
             for item in rest if isinstance(rest, list) else []:
                 if isinstance(item, dict) and item.get("id") == asked[0] and item.get("result", ...) is None:
-                    item["result"] = Undecoded(body[begin.end() : end.end()])
+                    item["result"] = Undecoded(memoryview(body)[begin.end() : end.end()])
                     return rest
     return json.loads(body)
 
