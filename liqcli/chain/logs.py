@@ -18,6 +18,8 @@ RawLog = Mapping[str, Any]
 
 _NOT_SUPPORTED = -32601
 _FEWER_BLOCKS_MAY_HELP = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
+_FIRST_BLOCKS = 32
+"""In the first page: nobody knows yet how crowded they are."""
 _CALM_WINDOWS = 64
 _CROWD_BYTES = 1_200_000
 """Of logs in a page: some 1,500 of them."""
@@ -73,10 +75,11 @@ class LiquidationLog:
 
 
 class _Width:
-    """How many blocks to ask for: halved when refused, half as many more after each success."""
+    """How many blocks to ask for: few at first, halved when refused, half as many more after each success."""
 
     def __init__(self, widest: int) -> None:
-        self.blocks = self._ceiling = self._widest = widest
+        self.blocks = min(widest, _FIRST_BLOCKS)
+        self._ceiling = self._widest = widest
         self._calm = 0
 
     def refused(self) -> None:
