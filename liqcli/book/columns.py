@@ -4,7 +4,7 @@ Floats find who may be liquidatable, never who is: a health factor here is not a
 confirm band is wide, so `candidates` misses nobody, and `moment.liquidatable` decides with integers.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import starmap
 from typing import Any
 
@@ -170,6 +170,12 @@ class Columns:
         """The last health factor, nan where it is unknown, None for who has no debt here."""
         row = self._row_of.get(borrower)
         return None if row is None else float(self._health[row])
+
+    def healths_of(self, borrowers: Iterable[Address]) -> Floats:
+        """The same of many, nan also for who has no debt here."""
+        row_of = self._row_of
+        rows = np.array([row_of.get(borrower, -1) for borrower in borrowers], np.int64)
+        return np.where(rows < 0, np.nan, self._health[rows])
 
     def candidates(self, *, below: float = CONFIRM_BELOW) -> list[Address]:
         """Who may be below one, and whose health factor is unknown: to be confirmed exactly."""

@@ -1,7 +1,7 @@
 """The mirror: the exact book, its columns and its triggers, moved together along the chain."""
 
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,10 +96,10 @@ class Mirror:
         self._put(unknown)
         return taken
 
-    def is_surely_above(self, borrower: Address, health: float) -> bool:
-        """Whether the columns alone vouch for somebody as of the last look; false for whom they do not know."""
-        known = self.columns.health_of(borrower)
-        return known is not None and known > health * (1.0 + _FLOAT_ROOM)
+    def surely_above(self, borrowers: Sequence[Address], health: float) -> set[Address]:
+        """Those for whom the columns alone vouch as of the last look; nobody whom they do not know."""
+        is_above = self.columns.healths_of(borrowers) > health * (1.0 + _FLOAT_ROOM)
+        return {borrowers[place] for place in np.flatnonzero(is_above).tolist()}
 
     def candidates(self) -> list[Address]:
         """Everybody who may be below one by the last prices, and everybody unknown."""

@@ -197,13 +197,15 @@ class Engine:
         waiting, size = await self.events.take_all()
         events = tuple(chain.from_iterable(waiting))
         kinds = _most_telling(events)
+        vouched = self.mirror.surely_above(list(kinds), self.settings.event_threshold) - self.watchlist.failed
         entries = [
-            self._entry(event.kind, borrower, event.at) for borrower, event in kinds.items() if self._calls(event)
+            self._entry(event.kind, borrower, event.at)
+            for borrower, event in kinds.items()
+            if event.kind is EventKind.SWEEP or (borrower not in vouched and self._is_near(borrower))
         ]
         self._tell_liquidated(events)
         await asyncio.gather(self._push(entries), self._forget_cached(events))
-        for event in kinds.values():
-            self.tally.event_to_queue.since(event.at)
+        self.tally.event_to_queue.since(*(event.at for event in kinds.values()))
         self.tally.applied += size
         self.tally.coalesced += size - len(kinds)
         await self.events.settle(size)
@@ -215,14 +217,9 @@ class Engine:
                 known = self.watchlist.reading(event.borrower)
                 self._tell(Note("liquidated", self._told.get(event.borrower, ""), known))
 
-    def _calls(self, event: Event) -> bool:
-        """Whether a borrower has to be looked at on the chain: a sweep always, else who is unknown or near."""
-        if event.kind is EventKind.SWEEP:
-            return True
-        is_failed = event.borrower in self.watchlist.failed
-        if not is_failed and self.mirror.is_surely_above(event.borrower, self.settings.event_threshold):
-            return False
-        reading = self.reading(event.borrower)
+    def _is_near(self, borrower: Address) -> bool:
+        """Whether a borrower has to be looked at on the chain; who is unknown has to."""
+        reading = self.reading(borrower)
         return reading is None or reading.health_factor < self._threshold
 
     def _entry(self, kind: EventKind, borrower: Address, at: float) -> Entry:

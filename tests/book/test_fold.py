@@ -202,7 +202,7 @@ def healths(mirror):
 
 
 def both(version, chain, count, *, complete):
-    """Each page into a book that folds and into one that judges event by event; they and their mirrors must be alike."""
+    """Each page into a book that folds and one that judges event by event; they and their mirrors must be alike."""
     fast, slow, decoder = opened(version, complete=complete), opened(version, complete=complete), Decoder()
     mirrors = [mirror_of(book) for book in (fast, slow)]
     first = 2

@@ -29,7 +29,7 @@ async def test_nobody_is_vouched_for_by_prices_that_have_moved(chain):
     fallen = [borrower for borrower in mirror.candidates() if mirror.reading(borrower).health_factor < WAD]
     await looks.aclose()
     assert fallen
-    assert not any(mirror.is_surely_above(borrower, 1.0) for borrower in fallen)
+    assert not mirror.surely_above(fallen, 1.0)
 
 
 async def test_whom_a_page_moves_is_valued_with_it(chain):
