@@ -123,6 +123,8 @@ class Scanned(Unmade):
 
     def made(self, rows: Rows) -> list[BookEvent]:
         """The events in these rows."""
+        if not len(rows):
+            return []
         topic = self.topic[rows]
         order = np.argsort(topic, kind="stable")
         borders = np.searchsorted(topic[order], np.arange(len(KNOWN) + 1))
