@@ -21,8 +21,8 @@ _FEWER_BLOCKS_MAY_HELP = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_
 _FIRST_BLOCKS = 32
 """In the first page: nobody knows yet how crowded they are."""
 _CALM_WINDOWS = 64
-_CROWD_BYTES = 1_200_000
-"""Of logs in a page: some 1,500 of them."""
+_CROWD_BYTES = 2_400_000
+"""Of logs in a page: some 3,000 of them."""
 _LOG_BYTES = 800
 """Of a usual log as nodes write it."""
 _TOPIC_LENGTH = 66
