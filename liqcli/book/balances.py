@@ -20,6 +20,7 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 IGNORED, MINT, BURN, UPDATE, SUPPLY_ACT, DEBT_ACT, BESIDE, OTHER = range(8)
 """What a log is: `BESIDE` touches neither balances nor reserves, `OTHER` has to be judged by itself."""
 _NEVER = -1
+_SPREAD = 0x9E3779B9
 _NOTHING, _ONE, _RAY, _HALF_RAY, _LESS_THAN_RAY = (wide(number) for number in (0, 1, RAY, RAY // 2, RAY - 1))
 _DEBT_RATE_WORD, _INDEX_WORD, _DEBT_INDEX_WORD = 2, 3, 4
 
@@ -74,6 +75,31 @@ class Tokens(NamedTuple):
     directional: Flags
     fit: Flags
     touched: Flags
+
+
+@compiled
+def number(keys: Rows, takes: Flags, numbers: Rows, found: Rows) -> int:
+    """Number the keys of the rows taken by their first appearance, and list them in `found`; how many there are.
+
+    Any other row has the number of its key too, or -1.
+    """
+    size = 8
+    while size < 2 * len(keys):
+        size *= 2
+    slots = np.full(size, -1, np.int64)
+    count = 0
+    for is_taken in (True, False):
+        for row in range(len(keys)):
+            if takes[row] != is_taken:
+                continue
+            slot = (keys[row] * _SPREAD >> 20) & (size - 1)
+            while slots[slot] >= 0 and found[slots[slot]] != keys[row]:
+                slot = (slot + 1) & (size - 1)
+            if is_taken and slots[slot] < 0:
+                found[count], slots[slot] = keys[row], count
+                count += 1
+            numbers[row] = slots[slot]
+    return count
 
 
 @compiled

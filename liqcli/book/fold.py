@@ -96,6 +96,7 @@ def warm() -> None:
     none: Rows = np.zeros(0, np.int64)
     gathered = _gathered([], [], _Pairs([], [], [], [], [], [], {}), 0)
     logs = Logs(none, none, none, none, none, np.zeros((0, WORDS, 2), np.uint64))
+    _numbered(none, np.zeros(0, np.bool_))
     kernel.fold(logs, gathered.balances, gathered.reserves, gathered.totals, 0)
 
 
@@ -130,7 +131,7 @@ def _token_of(ledger: Ledger, scanned: Scanned, code: Rows, rows: slice, states:
     code = code[rows]
     is_move = (code == kernel.MINT) | (code == kernel.BURN)
     named = np.where(is_move, scanned.emitter[rows], scanned.named[rows, 0])
-    numbers, inverse = np.unique(named, return_inverse=True)
+    inverse, numbers = _numbered(named.astype(np.int64), np.ones(len(named), np.bool_))
     places = {state.tokens.id: place for place, state in enumerate(states)}
     addresses: list[Address] = scanned.addresses[numbers].tolist()
     tokens = np.array([_number_of(ledger.tokens.get(address), places) for address in addresses])[inverse]
@@ -147,12 +148,14 @@ def _pairs_of(scanned: Scanned, code: Rows, rows: slice, token: Rows, *, width: 
     """Which pair each log is of (-1: none that any Mint or Burn here moves), and what each pair is of."""
     account = np.where(code == kernel.BURN, scanned.named[rows, 0], scanned.named[rows, 1])
     key = np.where(token < 0, -1, account.astype(np.int64) * width + token)
-    is_move = ((code == kernel.MINT) | (code == kernel.BURN)) & (token >= 0)
-    keys = np.unique(key[is_move])
-    if not len(keys):
-        return np.full(len(key), -1), keys
-    pair = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-    return np.where(keys[pair] == key, pair, -1), keys
+    return _numbered(key, ((code == kernel.MINT) | (code == kernel.BURN)) & (token >= 0))
+
+
+def _numbered(keys: Rows, takes: Flags) -> tuple[Rows, Rows]:
+    """The numbers of the keys, and the keys by number; those not taken get no number of their own."""
+    numbers, found = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    count = kernel.number(keys, takes, numbers, found)
+    return numbers, found[:count]
 
 
 def _gathered(states: list[ReserveState], tokens: list[Token | None], pairs: _Pairs, block: int) -> _Gathered:
