@@ -6,7 +6,7 @@ currency (1e8 = 1 USD), health factors are wads (1e18 = 1.0), token amounts are 
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 WAD = 10**18
 BASE_UNIT = 10**8
@@ -32,8 +32,7 @@ class EventKind(StrEnum):
     LIQUIDATION = "liquidation"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that may have moved one borrower's health factor.
 
     `log_index` is -1 for events that are not logs (sweeps, prices); `at` is the local monotonic second it was received.

@@ -4,7 +4,7 @@ Floats find who may be liquidatable, never who is: a health factor here is not a
 confirm band is wide, so `candidates` misses nobody, and `moment.liquidatable` decides with integers.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import starmap
 from typing import Any
 
@@ -27,6 +27,7 @@ from liqcli.book.kernels import (
     value_spilled,
 )
 from liqcli.book.moment import Moment
+from liqcli.book.state import Moves
 from liqcli.book.weights import CONFIRM_BELOW, Kind, table_of, weights_of
 from liqcli.model import Address
 
@@ -53,6 +54,7 @@ class Columns:
         self._spill: Spill | None = None
         self._holders: dict[int, Rows] | None = None
         self._fresh: set[int] = set()
+        self._unvalued: set[int] = set()
         self._written: set[int] | None = None
 
     def __len__(self) -> int:
@@ -91,6 +93,21 @@ class Columns:
             amounts += own_amounts + [0.0] * padding
         self._write(rows, kinds, amounts)
 
+    def move(self, moves: Moves) -> list[Address]:
+        """Take in balances where their entries stand already; returns whose position has to be put instead."""
+        row_of, kind_of = self._row_of, self._kind_of
+        rows = np.array([row_of.get(address, -1) for address in moves.addresses], np.int64)
+        kinds = zip(moves.reserve_ids, moves.emodes, moves.are_debts, strict=True)
+        kind = np.array([kind_of.get(kind, 0) for kind in kinds], np.int64)
+        amounts = np.array(list(map(float, moves.scaled)))
+        stands_at = self._kinds[rows] == kind[:, None]
+        fits = (rows >= 0) & (kind > 0) & (amounts > 0) & stands_at.any(axis=1)
+        found = rows[fits]
+        self._amounts[found, stands_at[fits].argmax(axis=1)] = amounts[fits]
+        self._health[found] = np.nan
+        self._note(found.tolist())
+        return [moves.addresses[place] for place in np.flatnonzero(~fits).tolist()]
+
     def drop(self, borrower: Address) -> None:
         """Forget a borrower, known or not."""
         row = self._row_of.pop(borrower, None)
@@ -116,6 +133,18 @@ class Columns:
             self._list_holders()
         if self._wide:
             value_spilled(self._spilled(), table, self._health)
+        self._unvalued.clear()
+
+    def value_new(self, moment: Moment) -> None:
+        """Value by a moment whoever was put in since the last time; all others keep what they have."""
+        if not self._unvalued:
+            return
+        rows = np.fromiter(self._unvalued, np.uint32, len(self._unvalued))
+        table = self.weigh(moment)
+        value_rows(rows, self._kinds, self._amounts, table, self._health)
+        if not self._wide.keys().isdisjoint(self._unvalued):
+            value_spilled(self._spilled(), table, self._health)
+        self._unvalued.clear()
 
     def weigh(self, moment: Moment, *, reserve_ids: Collection[int] | None = None) -> Table:
         """The weights of all kinds, or those of the last time with what these reserves changed."""
@@ -141,6 +170,12 @@ class Columns:
         """The last health factor, nan where it is unknown, None for who has no debt here."""
         row = self._row_of.get(borrower)
         return None if row is None else float(self._health[row])
+
+    def healths_of(self, borrowers: Iterable[Address]) -> Floats:
+        """The same of many, nan also for who has no debt here."""
+        row_of = self._row_of
+        rows = np.array([row_of.get(borrower, -1) for borrower in borrowers], np.int64)
+        return np.where(rows < 0, np.nan, self._health[rows])
 
     def candidates(self, *, below: float = CONFIRM_BELOW) -> list[Address]:
         """Who may be below one, and whose health factor is unknown: to be confirmed exactly."""
@@ -205,6 +240,7 @@ class Columns:
 
     def _note(self, rows: list[int]) -> None:
         """Tell the follower; and keep the lists of holders only while few rows have changed since they were made."""
+        self._unvalued.update(rows)
         if self._written is not None:
             self._written.update(rows)
         if self._holders is not None:

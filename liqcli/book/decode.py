@@ -1,4 +1,4 @@
-"""eth_getLogs answers to the book's events, fast: scanned as bytes, made into tuples column by column.
+"""eth_getLogs answers to the book's events, fast: scanned as bytes into columns, made into tuples where asked for.
 
 The events are those of `events.decode_logs`, in its order; whatever the scanner does not understand is left to it.
 """
@@ -6,6 +6,7 @@ The events are those of `events.decode_logs`, in its order; whatever the scanner
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from liqcli.book.events import (
     EModeEntered,
     Mint,
     ReserveUpdated,
+    Unmade,
     decode_logs,
 )
 from liqcli.chain import topics
@@ -68,9 +70,10 @@ _FORMS = {
     topics.BORROW: _acted(EventKind.BORROW, "topic 1", "topic 2"),
     topics.REPAY: _acted(EventKind.REPAY, "topic 1", "topic 2"),
 }
-_KNOWN = sorted(TOPICS)
-_KNOWN_FORMS = [_FORMS.get(topic) for topic in _KNOWN]
-_KNOWN_TEXTS = np.array([list(topic[2:].encode()) for topic in _KNOWN], np.uint8).view(np.uint64)
+KNOWN = sorted(TOPICS)
+"""The topics by the numbers that they have in columns."""
+_KNOWN_FORMS = [_FORMS.get(topic) for topic in KNOWN]
+_KNOWN_TEXTS = np.array([list(topic[2:].encode()) for topic in KNOWN], np.uint8).view(np.uint64)
 _PARTS_OF = [form.fields if form else () for form in _KNOWN_FORMS]
 _WORDS_OF = np.array([form.words if form else 0 for form in _KNOWN_FORMS] + [0])
 _TAKES_WORD = np.array([[f"word {place}" in parts for place in range(scan.WORDS)] for parts in [*_PARTS_OF, ()]])
@@ -78,22 +81,101 @@ _TAKES_TOPIC = np.array([[f"topic {place}" in parts for place in range(1, scan.T
 _TAKES_EMITTER = np.array(["emitter" in parts for parts in [*_PARTS_OF, ()]])
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """A scanned answer: `topic` is a place in _KNOWN or -1, emitters and named ones are numbers of addresses."""
+class Scanned(Unmade):
+    """A scanned answer as columns, one row a log, in the order given.
 
-    fields: scan.Fields
-    topic: Rows
-    emitter: npt.NDArray[np.int32]
-    named: npt.NDArray[np.int32]
-    words: npt.NDArray[np.void]
+    `topic` is a place in KNOWN or -1; `emitter` and `named` (topics 1 to 3) are numbers of `addresses`, where the event
+    takes them; `words` are the lower 128 bits of those it takes, high half first; `at` is the block's timestamp.
+    """
+
+    def __init__(
+        self,
+        answer: bytes,
+        fields: scan.Fields,
+        *,
+        topic: scan.Longs,
+        emitter: npt.NDArray[np.int32],
+        named: npt.NDArray[np.int32],
+        words: scan.Limbs,
+        at: scan.Longs,
+        addresses: npt.NDArray[Any],
+    ) -> None:
+        self._answer = answer
+        self.fields = fields
+        self.topic = topic
+        self.emitter = emitter
+        self.named = named
+        self.words = words
+        self.at = at
+        self.addresses = addresses
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.topic >= 0))
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all[place]
+
+    def of(self, *kinds: type[BookEvent]) -> list[BookEvent]:
+        """The events of these kinds, in order; only they are made, and those that seldom come."""
+        wanted = [form is None or issubclass(form.make, kinds) for form in _KNOWN_FORMS]
+        rows = np.flatnonzero(np.array([*wanted, False])[self.topic])
+        return [event for event in self.made(rows) if isinstance(event, kinds)]
+
+    def made(self, rows: Rows) -> list[BookEvent]:
+        """The events in these rows."""
+        if not len(rows):
+            return []
+        topic = self.topic[rows]
+        order = np.argsort(topic, kind="stable")
+        borders = np.searchsorted(topic[order], np.arange(len(KNOWN) + 1))
+        groups = [
+            self._made(form, rows[order[first:last]]) if form is not None else self._rare(rows[order[first:last]])
+            for form, first, last in zip(_KNOWN_FORMS, borders, borders[1:], strict=False)
+            if first < last
+        ]
+        events = list(chain.from_iterable(groups))
+        places = np.argsort(order[borders[0] :], kind="stable")
+        return list(map(events.__getitem__, places.tolist()))
+
+    @cached_property
+    def _all(self) -> list[BookEvent]:
+        return self.made(np.arange(len(self.topic)))
+
+    def _made(self, form: _Form, rows: Rows) -> Iterable[BookEvent]:
+        fields = self.fields
+        parts: list[Iterable[Any]] = [
+            fields.blocks[rows].tolist(),
+            fields.indexes[rows].tolist(),
+            self.at[rows].tolist(),
+        ]
+        parts += [self._part(field, rows) for field in form.fields]
+        make: Any = tuple.__new__
+        made: Iterable[BookEvent] = map(make, repeat(form.make), zip(*parts, strict=False))
+        return made
+
+    def _part(self, field: Field, rows: Rows) -> Iterable[Any]:
+        if isinstance(field, bool | EventKind):
+            return repeat(field)
+        if field.startswith("word"):
+            words = self.words[rows, int(field[-1])].astype(">u8", order="C").view("V16")[:, 0]
+            return map(int.from_bytes, words.tolist())
+        numbers = self.emitter[rows] if field == "emitter" else self.named[rows, int(field[-1]) - 1]
+        found: list[Address] = self.addresses[numbers].tolist()
+        return found
+
+    def _rare(self, rows: Rows) -> Iterable[BookEvent]:
+        """Events that seldom come, by the reference decoder."""
+        fields = self.fields
+        for row in rows.tolist():
+            log = json.loads(self._answer[fields.begins[row] : fields.ends[row]])
+            yield from decode_logs([log], times={int(fields.blocks[row]): int(self.at[row])})
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
     """Events, and the hash of every block with logs."""
 
-    events: list[BookEvent]
+    events: Scanned
     hashes: dict[int, str]
 
 
@@ -116,35 +198,39 @@ class Decoder:
         `times` are the timestamps of blocks whose logs carry none.
         """
         try:
-            columns = self._scan(answer)
-            return self._events(answer, columns, times or {})
+            return list(self._scan(answer, times))
         except _NotUnderstood:
             return decode_logs(_logs_in(answer), times=times)
 
     def decode_plain(self, answer: bytes, *, last: int) -> "Plain | None":
         """The events of a list of logs in which there is nothing to be judged log by log, else None.
 
-        To be judged are logs that were removed, lie behind block `last`, carry no time, or tell two hashes of a block.
+        To be judged are logs that were removed, lie behind block `last` or another one that comes later, carry no time,
+        or tell two hashes of a block.
         """
         try:
-            columns = self._scan(answer)
-            if b"true" in answer or not _is_plain(columns.fields, self._raw, last):
-                return None
-            events = self._events(answer, columns, {})
+            scanned = self._scan(answer)
         except _NotUnderstood:
             return None
-        blocks, rows = np.unique(columns.fields.blocks, return_index=True)
-        places = columns.fields.hash_at[rows].tolist()
+        fields = scanned.fields
+        if not _is_plain(fields, self._raw, last):
+            return None
+        rows = np.flatnonzero(np.diff(fields.blocks, prepend=-1))
+        places = fields.hash_at[rows].tolist()
         hashes = (answer[at : at + _HASH_LENGTH].decode() for at in places)
-        return Plain(events, dict(zip(blocks.tolist(), hashes, strict=True)))
+        return Plain(scanned, dict(zip(fields.blocks[rows].tolist(), hashes, strict=True)))
 
-    def _scan(self, answer: bytes) -> _Columns:
+    def _scan(self, answer: bytes, times: Mapping[int, int] | None = None) -> Scanned:
         raw = self._loaded(answer)
         octets = raw.view(np.uint64)
         fields = _fields(raw, answer)
         topic = _topic_of(octets, fields)
         emitter, named = self._numbers(answer, octets, fields, topic)
-        return _Columns(fields, topic, emitter, named, _words(octets, fields, topic))
+        words = _words(octets, fields, topic)
+        at = _timestamps(fields, times or {})
+        return Scanned(
+            answer, fields, topic=topic, emitter=emitter, named=named, words=words, at=at, addresses=self._addresses
+        )
 
     def _loaded(self, answer: bytes) -> scan.Bytes:
         """The answer in the one buffer, which is kept because fresh memory costs as much as reading it."""
@@ -196,24 +282,10 @@ class Decoder:
         scan.place_again(grown)
         self._directory = grown
 
-    def _events(self, answer: bytes, columns: _Columns, times: Mapping[int, int]) -> list[BookEvent]:
-        order = np.argsort(columns.topic, kind="stable")
-        borders = np.searchsorted(columns.topic[order], np.arange(len(_KNOWN) + 1))
-        at = _timestamps(columns.fields, times)
-        groups = [
-            _made(form, columns, order[first:last], at, self._addresses)
-            if form is not None
-            else _rare(answer, columns.fields, order[first:last], at)
-            for form, first, last in zip(_KNOWN_FORMS, borders, borders[1:], strict=False)
-            if first < last
-        ]
-        events = list(chain.from_iterable(groups))
-        places = np.argsort(order[borders[0] :], kind="stable")
-        return list(map(events.__getitem__, places.tolist()))
-
 
 def _fields(raw: scan.Bytes, answer: bytes) -> scan.Fields:
-    at, most = answer.find(b"[", max(answer.find(b'"result"'), 0)), len(answer) // _SHORTEST_LOG
+    is_list = answer[:1] == b"["
+    at, most = 0 if is_list else answer.find(b"[", max(answer.find(b'"result"'), 0)), len(answer) // _SHORTEST_LOG
     fields = np.empty((len(scan.Fields._fields), most), np.int64)
     count = scan.find_fields(raw, at, len(answer), scan.Fields(*fields)) if at >= 0 else scan.GAVE_UP
     if count == scan.GAVE_UP:
@@ -222,14 +294,10 @@ def _fields(raw: scan.Bytes, answer: bytes) -> scan.Fields:
 
 
 def _is_plain(fields: scan.Fields, raw: scan.Bytes, last: int) -> bool:
-    """Whether every log has a time, lies at or before `last`, and names the same hash as the others of its block."""
-    if np.any(fields.times < 0) or not len(fields.blocks) or int(fields.blocks.max()) > last:
+    """Whether the logs come block by block up to `last`, each with a time, none removed, with one hash a block."""
+    if not len(fields.blocks) or np.any(fields.times < 0) or np.any(fields.removed) or int(fields.blocks[-1]) > last:
         return False
-    order = np.argsort(fields.blocks, kind="stable")
-    blocks = fields.blocks[order]
-    hashes = raw[fields.hash_at[order][:, None] + np.arange(_HASH_LENGTH)]
-    differ = np.any(hashes[1:] != hashes[:-1], axis=1)
-    return not np.any(differ & (blocks[1:] == blocks[:-1]))
+    return scan.share_hashes(raw, fields.blocks, fields.hash_at)
 
 
 def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> scan.Longs:
@@ -242,15 +310,15 @@ def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> scan.Longs:
     return topic
 
 
-def _words(octets: scan.Limbs, fields: scan.Fields, topic: Rows) -> npt.NDArray[np.void]:
-    """The lower 128 bits of the words that the events take, big-endian; larger ones are left to the reference."""
+def _words(octets: scan.Limbs, fields: scan.Fields, topic: Rows) -> scan.Limbs:
+    """The lower 128 bits of the words that the events take; larger ones are left to the reference."""
     wanted = _WORDS_OF[topic]
     if np.any((wanted > 0) & (fields.data_digits != _WORD_DIGITS * wanted)):
         raise _NotUnderstood
     words = np.empty((len(topic), scan.WORDS, 2), np.uint64)
     if not scan.read_words(octets, fields.data_at, _TAKES_WORD[topic], words):
         raise _NotUnderstood
-    return words.astype(">u8").view("V16")[:, :, 0]
+    return words
 
 
 def _timestamps(fields: scan.Fields, times: Mapping[int, int]) -> scan.Longs:
@@ -263,34 +331,6 @@ def _timestamps(fields: scan.Fields, times: Mapping[int, int]) -> scan.Longs:
     except KeyError:
         raise _NotUnderstood from None
     return at
-
-
-def _made(
-    form: _Form, columns: _Columns, rows: Rows, at: scan.Longs, addresses: npt.NDArray[Any]
-) -> Iterable[BookEvent]:
-    fields = columns.fields
-    parts: list[Iterable[Any]] = [fields.blocks[rows].tolist(), fields.indexes[rows].tolist(), at[rows].tolist()]
-    parts += [_part(field, columns, rows, addresses) for field in form.fields]
-    make: Any = tuple.__new__
-    made: Iterable[BookEvent] = map(make, repeat(form.make), zip(*parts, strict=False))
-    return made
-
-
-def _part(field: Field, columns: _Columns, rows: Rows, addresses: npt.NDArray[Any]) -> Iterable[Any]:
-    if isinstance(field, bool | EventKind):
-        return repeat(field)
-    if field.startswith("word"):
-        return map(int.from_bytes, columns.words[rows, int(field[-1])].tolist())
-    numbers = columns.emitter[rows] if field == "emitter" else columns.named[rows, int(field[-1]) - 1]
-    found: list[Address] = addresses[numbers].tolist()
-    return found
-
-
-def _rare(answer: bytes, fields: scan.Fields, rows: Rows, at: scan.Longs) -> Iterable[BookEvent]:
-    """Events that seldom come, by the reference decoder."""
-    for row in rows.tolist():
-        log = json.loads(answer[fields.begins[row] : fields.ends[row]])
-        yield from decode_logs([log], times={int(fields.blocks[row]): int(at[row])})
 
 
 def _logs_in(answer: bytes) -> Sequence[Mapping[str, Any]]:

@@ -4,6 +4,7 @@ Every event starts with its place (`block`, `log_index`) and its block's timesta
 sorts it as the chain ordered it. Amounts are the log's own integers; addresses are lower-case.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -182,6 +183,22 @@ BookEvent: TypeAlias = (
     | ReserveListed
     | Upgraded
 )
+
+
+class Unmade(Sequence[BookEvent]):
+    """Events that are made when somebody asks for them."""
+
+    @abstractmethod
+    def of(self, *kinds: type[BookEvent]) -> list[BookEvent]:
+        """The events of these kinds, in order, without making all the others."""
+
+
+def of_kinds(events: Sequence[BookEvent], *kinds: type[BookEvent]) -> list[Any]:
+    """The events of these kinds, in order."""
+    if isinstance(events, Unmade):
+        return events.of(*kinds)
+    return [event for event in events if isinstance(event, kinds)]
+
 
 _Place = tuple[int, int, int]
 _Decoder = Callable[[_Place, "_Addresses", Address, Sequence[str], bytes], BookEvent]

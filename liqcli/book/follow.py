@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from liqcli.book.events import ReserveListed, Upgraded, blocks_without_time, decode_logs
+from liqcli.book.events import ReserveListed, Upgraded, blocks_without_time, decode_logs, of_kinds
 from liqcli.book.positions import UNDO_BLOCKS, Book, BrokenPage, Identity, Outcome, Page, TooDeep
 from liqcli.book.reads import read_accounts, read_market
 from liqcli.book.rounding import probe_rounding
@@ -75,9 +75,10 @@ class Follower:
 
     def warm(self) -> None:
         """Load the scanner's machine code ahead of the first long list of logs; may run beside everything else."""
-        from liqcli.book.decode import Decoder
+        from liqcli.book import decode, fold
 
-        Decoder().decode(b'{"result":[]}')
+        decode.Decoder().decode(b'{"result":[]}')
+        fold.warm()
 
     async def catch_up(self, to: int) -> None:
         """`follow`, for who only wants the book."""
@@ -115,7 +116,7 @@ class Follower:
         return await self._take(window, page)
 
     async def _take(self, window: Window, page: Page) -> Step:
-        heralds = [event for event in page.events if isinstance(event, _HERALDS)]
+        heralds = of_kinds(page.events, *_HERALDS)
         if not any(map(self._needs_reload, heralds)):
             return Step(page, self.book.apply(page))
         await self.market.reload()

@@ -1,19 +1,20 @@
 """The mirror: the exact book, its columns and its triggers, moved together along the chain."""
 
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from liqcli.book.audit import AuditReport, Rota, compare
 from liqcli.book.columns import Columns
-from liqcli.book.events import Acted, Liquidated
+from liqcli.book.events import Acted, Liquidated, of_kinds
 from liqcli.book.follow import Follower, Step
 from liqcli.book.moment import Moment, moment_at
 from liqcli.book.positions import Book, Unknown
 from liqcli.book.reads import read_truth
 from liqcli.book.shock import Triggers
+from liqcli.book.state import Changes
 from liqcli.model import Address, Reading
 
 _HEALED_AT_ONCE = 200
@@ -78,6 +79,8 @@ class Mirror:
         )
         self.now = truth.at
         moved = self.book.set_prices(truth.prices)
+        if moved:
+            self.revalue()
         yield Prices(truth.block, truth.at, bool(moved))
         async for turn in self.advance(truth.block):
             yield turn
@@ -93,10 +96,10 @@ class Mirror:
         self._put(unknown)
         return taken
 
-    def is_surely_above(self, borrower: Address, health: float) -> bool:
-        """Whether the columns alone vouch for somebody as of the last look; false for whom they do not know."""
-        known = self.columns.health_of(borrower)
-        return known is not None and known > health * (1.0 + _FLOAT_ROOM)
+    def surely_above(self, borrowers: Sequence[Address], health: float) -> set[Address]:
+        """Those for whom the columns alone vouch as of the last look; nobody whom they do not know."""
+        is_above = self.columns.healths_of(borrowers) > health * (1.0 + _FLOAT_ROOM)
+        return {borrowers[place] for place in np.flatnonzero(is_above).tolist()}
 
     def candidates(self) -> list[Address]:
         """Everybody who may be below one by the last prices, and everybody unknown."""
@@ -135,10 +138,22 @@ class Mirror:
 
     def _turn(self, step: Step) -> Turn:
         changes = step.outcome.changes
-        self._put(self.book.accounts if changes.market else changes.accounts)
-        self._rota.changed(changes.accounts)
-        acted = tuple(event for event in step.outcome.events if isinstance(event, Acted | Liquidated))
-        return Turn(step.page.last, acted, frozenset(changes.accounts), changes.market)
+        everyone = changes.everyone()
+        if changes.market:
+            self._put(self.book.accounts)
+            self.revalue()
+        else:
+            self._move(changes)
+        self._rota.changed(everyone)
+        acted = tuple(of_kinds(step.outcome.events, Acted, Liquidated))
+        return Turn(step.page.last, acted, everyone, changes.market)
+
+    def _move(self, changes: Changes) -> None:
+        """Into the columns, whoever changed: balances alone where nothing else did and their entries are there."""
+        whole = set(changes.accounts)
+        for moves in changes.moves:
+            whole.update(self.columns.move(moves))
+        self._put(whole)
 
     def _put(self, borrowers: Iterable[Address]) -> None:
         """Into the columns, valued as of the last look; who is unknown has no place there."""
@@ -148,6 +163,5 @@ class Mirror:
                 known.append(self.book.glance(borrower))
             except Unknown:
                 self.columns.drop(borrower)
-        if known:
-            self.columns.put(*known)
-            self.revalue()
+        self.columns.put(*known)
+        self.columns.value_new(self._moment())

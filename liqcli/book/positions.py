@@ -11,7 +11,7 @@ from itertools import groupby
 
 from liqcli.aave.account import AccountData, EMode, Position, Reserve, account_data
 from liqcli.aave.ray import Version
-from liqcli.book.events import BookEvent
+from liqcli.book.events import BookEvent, Unmade
 from liqcli.book.ledger import Ledger
 from liqcli.book.state import Account, Before, Changes, ReserveState
 from liqcli.chain.reserves import ReserveTokens
@@ -209,6 +209,9 @@ class Book:
         """
         if page.first > self.cursor + 1:
             raise BrokenPage(f"blocks {self.cursor + 1:,} to {page.first - 1:,} are missing before the page")
+        if self._fold(page):
+            self._advance(page)
+            return Outcome(self._changes(), page.events)
         events = _in_order(page.events)
         late = self._late(events)
         fresh = [event for event in events if event[0] > self.cursor]
@@ -346,6 +349,18 @@ class Book:
             return emode
         price = self._prices.get(source)
         return None if price is None else replace(emode, price=price)
+
+    def _fold(self, page: Page) -> bool:
+        """Take a scanned page in at once, if all in it is new, in order, and too old to be ever undone."""
+        if (
+            not isinstance(page.events, Unmade)
+            or page.first <= self.cursor
+            or page.last > page.head - self._undo_blocks
+        ):
+            return False
+        from liqcli.book.fold import fold  # with the machine code that scanned the page
+
+        return fold(self.ledger, page.events, after=self.cursor)
 
     def _late(self, events: Sequence[BookEvent]) -> list[BookEvent]:
         """Events of blocks that were applied without them, as far back as the book can undo."""

@@ -26,13 +26,16 @@ PADDING = 1024
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE, _BEGIN, _END, _SPACE = (ord(sign) for sign in '"\\,:{}[] ')
 _ZERO, _X = ord("0"), ord("x")
-_ADDRESS, _TOPICS, _DATA, _BLOCK, _HASH, _TX_HASH, _TIME, _INDEX = (
+_ADDRESS, _TOPICS, _DATA, _BLOCK, _HASH, _TX_HASH, _TIME, _INDEX, _REMOVED = (
     len(key) * 256 + ord(key[0])
     for key in (
         "address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "blockTimestamp", "logIndex",
+        "removed",
     )
 )  # fmt: skip
+_FALSE = ord("f")
 _KEYS = 16
+_HASH_LENGTH = 66
 _NOTHING, _ONE, _MOST_SHIFT, _ZEROS = (np.uint64(number) for number in (0, 1, 63, 0x3030303030303030))
 _HALF_LIMB, _SPREAD = np.uint64(32), np.uint64(0x9E3779B97F4A7C15)
 _BAD = 16
@@ -42,7 +45,10 @@ for _digit in range(16):
 
 
 class Fields(NamedTuple):
-    """Where each log's fields stand in the answer, one row a log; `times` is -1 without a timestamp."""
+    """Where each log's fields stand in the answer, one row a log.
+
+    `times` is -1 without a timestamp; `removed` is 0 where the log is not, or does not say.
+    """
 
     begins: Longs
     ends: Longs
@@ -55,6 +61,7 @@ class Fields(NamedTuple):
     blocks: Longs
     indexes: Longs
     times: Longs
+    removed: Longs
 
 
 class Directory(NamedTuple):
@@ -71,7 +78,10 @@ class Directory(NamedTuple):
 @compiled
 def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa: C901, PLR0911, PLR0912, PLR0915
     """Where everything stands in the list of logs that begins at `at`; how many logs there are, or GAVE_UP."""
-    begins, ends, address_at, topics_at, topic_count, data_at, data_digits, hash_at, blocks, indexes, times = fields
+    begins, ends, address_at, topics_at, topic_count, data_at, data_digits, hash_at, blocks, indexes, times = fields[
+        :11
+    ]
+    removed = fields.removed
     lengths = np.zeros(_KEYS, np.int64)
     row = nth = 0
     inside = False
@@ -85,7 +95,7 @@ def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa
                 return row
             if sign != _OPEN or row == len(begins):
                 return GAVE_UP
-            begins[row], times[row] = at, -1
+            begins[row], times[row], removed[row] = at, -1, 0
             address_at[row] = topics_at[row] = data_at[row] = hash_at[row] = blocks[row] = indexes[row] = -1
             inside, nth = True, 0
             at += 1
@@ -188,11 +198,27 @@ def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa
             else:
                 if sign in (_OPEN, _BEGIN):
                     return GAVE_UP
+                if key == _REMOVED and sign != _FALSE:
+                    removed[row] = 1
                 while at < limit and raw[at] != _COMMA and raw[at] != _CLOSE:
                     at += 1
         else:
             return GAVE_UP
     return GAVE_UP
+
+
+@compiled
+def share_hashes(raw: Bytes, blocks: Longs, hash_at: Longs) -> bool:
+    """Whether the blocks are in order, and all logs of one name the same hash."""
+    for row in range(1, len(blocks)):
+        if blocks[row] < blocks[row - 1]:
+            return False
+        if blocks[row] == blocks[row - 1]:
+            ours, theirs = hash_at[row], hash_at[row - 1]
+            for place in range(_HASH_LENGTH):
+                if raw[ours + place] != raw[theirs + place]:
+                    return False
+    return True
 
 
 @compiled

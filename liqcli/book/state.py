@@ -1,10 +1,10 @@
 """What the book keeps in memory: accounts, tokens and reserves, each able to become again what it was."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from liqcli.aave.account import EMode, Reserve, debt_index_at, liquidity_index_at
 from liqcli.aave.ray import RAY, Version
@@ -205,10 +205,28 @@ class Before:
     version: Version | None = None
 
 
+class Moves(NamedTuple):
+    """Scaled balances as they are now, one a place: whose, of which e-mode, in which reserve, on which side."""
+
+    addresses: Sequence[Address]
+    emodes: Sequence[int]
+    reserve_ids: Sequence[int]
+    are_debts: Sequence[bool]
+    scaled: Sequence[int]
+
+
 @dataclass(slots=True)
 class Changes:
-    """Whose state changed; with `market` set, listings, e-modes or the version did, and everyone may stand anew."""
+    """Whose state changed; with `market` set, listings, e-modes or the version did, and everyone may stand anew.
+
+    Of who is named in `moves` alone nothing else has changed.
+    """
 
     accounts: set[Address] = field(default_factory=set)
+    moves: list[Moves] = field(default_factory=list)
     reserves: set[int] = field(default_factory=set)
     market: bool = False
+
+    def everyone(self) -> frozenset[Address]:
+        """All whose state changed in whatever way."""
+        return frozenset(self.accounts.union(*(moves.addresses for moves in self.moves)))

@@ -16,6 +16,8 @@ from liqcli.chain.stream import Stream
 from liqcli.errors import Unreachable
 from liqcli.model import Address, Event, EventKind
 
+_LET_THROUGH_S = 0.05
+
 Arrivals = tuple[Event, ...]
 """Events that came together; what travels in the event channel."""
 
@@ -54,6 +56,7 @@ class Collector:
         async for step in self._mirror.look(self._audited):
             if isinstance(step, Turn):
                 await self._hand_over(events_of(step, monotonic()))
+                await self._let_through()
             elif isinstance(step, Prices):
                 await self._take_prices(step)
             elif step.wrong:
@@ -68,6 +71,12 @@ class Collector:
             self._rpc.distrust(head.reason)
         if prices.moved:
             await self._hand_over(_alike(EventKind.PRICE, self._mirror.candidates(), prices.block))
+
+    async def _let_through(self) -> None:
+        """Until the events are in the queue, or a little while: the next page of a storm would hold them up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LET_THROUGH_S):
+                await self._channel.settled()
 
     async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
         """Until something comes by the websocket, or for so long, or until told to stop."""

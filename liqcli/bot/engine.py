@@ -23,6 +23,7 @@ from liqcli.bot.decide import Skip, decide
 from liqcli.bot.dispatch import LANES, Action, Dispatch
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
 from liqcli.bot.execute import Executor
+from liqcli.bot.idle import Idle
 from liqcli.bot.notes import Note, Tell
 from liqcli.bot.pulse import Pulse
 from liqcli.bot.risk import score, tier_of
@@ -99,7 +100,7 @@ class Engine:
         self._checkpoint = checkpoint
         self.stream = stream
         self.watch = HeadWatch(max_age_s=settings.max_head_age_s)
-        self._work = asyncio.Event()
+        self._idle = Idle()
         self._arrived: dict[Address, float] = {}
         self._told: dict[Address, str] = {}
         self._is_cut_off = False
@@ -196,13 +197,15 @@ class Engine:
         waiting, size = await self.events.take_all()
         events = tuple(chain.from_iterable(waiting))
         kinds = _most_telling(events)
+        vouched = self.mirror.surely_above(list(kinds), self.settings.event_threshold) - self.watchlist.failed
         entries = [
-            self._entry(event.kind, borrower, event.at) for borrower, event in kinds.items() if self._calls(event)
+            self._entry(event.kind, borrower, event.at)
+            for borrower, event in kinds.items()
+            if event.kind is EventKind.SWEEP or (borrower not in vouched and self._is_near(borrower))
         ]
         self._tell_liquidated(events)
         await asyncio.gather(self._push(entries), self._forget_cached(events))
-        for event in kinds.values():
-            self.tally.event_to_queue.since(event.at)
+        self.tally.event_to_queue.since(*(event.at for event in kinds.values()))
         self.tally.applied += size
         self.tally.coalesced += size - len(kinds)
         await self.events.settle(size)
@@ -214,14 +217,9 @@ class Engine:
                 known = self.watchlist.reading(event.borrower)
                 self._tell(Note("liquidated", self._told.get(event.borrower, ""), known))
 
-    def _calls(self, event: Event) -> bool:
-        """Whether a borrower has to be looked at on the chain: a sweep always, else who is unknown or near."""
-        if event.kind is EventKind.SWEEP:
-            return True
-        is_failed = event.borrower in self.watchlist.failed
-        if not is_failed and self.mirror.is_surely_above(event.borrower, self.settings.event_threshold):
-            return False
-        reading = self.reading(event.borrower)
+    def _is_near(self, borrower: Address) -> bool:
+        """Whether a borrower has to be looked at on the chain; who is unknown has to."""
+        reading = self.reading(borrower)
         return reading is None or reading.health_factor < self._threshold
 
     def _entry(self, kind: EventKind, borrower: Address, at: float) -> Entry:
@@ -245,7 +243,7 @@ class Engine:
                 self._is_cut_off = False
                 self.backlog.drop(waiting)
                 self.tally.coalesced += len(waiting) - added
-            self._work.set()
+            self._idle.wake(waiting, {tier: pacing.batch for tier, pacing in self.tuner.pacing.items()})
 
     async def _forget_cached(self, events: Arrivals) -> None:
         changed = {event.borrower for event in events if event.kind not in (EventKind.SWEEP, EventKind.PRICE)}
@@ -280,7 +278,7 @@ class Engine:
         """Take the most urgent borrowers, read them, plan for those below one, and give the claims back."""
         work = await self._take_work(self.tuner.pacing[tier].batch, tier)
         if not work.because:
-            await self._wait_for_work()
+            await self._idle.wait(tier, _IDLE_S)
             return
         arrived = {borrower: self._arrived.pop(borrower, monotonic()) for borrower in work.because}
         try:
@@ -323,12 +321,6 @@ class Engine:
         self._held.add(*claims, since=asked_at)
         because = {claim.borrower: claim.because for claim in claims}
         return _Work(because, claims={claim.borrower: claim for claim in claims})
-
-    async def _wait_for_work(self) -> None:
-        self._work.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_IDLE_S):
-                await self._work.wait()
 
     async def _stale(self, because: dict[Address, str]) -> list[Address]:
         """Whom to read: events always, sweeps only where the shared cache has nothing fresh."""

@@ -22,9 +22,10 @@ class Latency:
 
     _kept_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES_KEPT))
 
-    def since(self, started: float) -> None:
-        """Record the time from a monotonic second until now."""
-        self._kept_ms.append((monotonic() - started) * 1000)
+    def since(self, *started: float) -> None:
+        """Record the time from each of these monotonic seconds until now."""
+        now = monotonic()
+        self._kept_ms.extend((now - began) * 1000 for began in started)
 
     def percentiles(self) -> Percentiles:
         """By nearest rank."""

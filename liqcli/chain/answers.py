@@ -16,6 +16,7 @@ _LONGEST_WAIT_S = 60.0
 _LARGE = 1 << 16
 _LIST_OF_OBJECTS = re.compile(rb'"result"\s*:\s*(?=\[\s*\{)')
 _END_OF_OBJECTS = re.compile(rb"\}\s*\]")
+_LAST_OF_BATCH = b"}]}]"
 
 
 class Fault(Exception):
@@ -112,15 +113,23 @@ def _parsed(payload: Any, body: bytes) -> Any:
     batch = payload if isinstance(payload, list) else []
     asked = [request["id"] for request in batch if request["method"] == "eth_getLogs"]
     begin = _LIST_OF_OBJECTS.search(body) if len(asked) == 1 and len(body) >= _LARGE else None
-    end = _END_OF_OBJECTS.search(body, begin.end()) if begin else None
+    end = _end_of_objects(body, begin.end()) if begin else None
     if begin and end:
         with suppress(ValueError):
-            rest = json.loads(body[: begin.end()] + b"null" + body[end.end() :])
-            for item in rest if isinstance(rest, list) else []:
+            rest = json.loads(body[: begin.end()] + b"null" + body[end:])
+            for item in rest if isinstance(rest, list) and len(rest) == len(batch) else []:
                 if isinstance(item, dict) and item.get("id") == asked[0] and item.get("result", ...) is None:
-                    item["result"] = Undecoded(body[begin.end() : end.end()])
+                    item["result"] = Undecoded(memoryview(body)[begin.end() : end])
                     return rest
     return json.loads(body)
+
+
+def _end_of_objects(body: bytes, begin: int) -> int | None:
+    """Behind the first list of objects from there on; where it closes the last answer of a batch, that shows."""
+    if body.endswith(_LAST_OF_BATCH):
+        return len(body) - len(_LAST_OF_BATCH) // 2
+    end = _END_OF_OBJECTS.search(body, begin)
+    return end.end() if end else None
 
 
 def _check_ids(payload: Any, answer: Any) -> None:

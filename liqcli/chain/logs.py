@@ -18,9 +18,13 @@ RawLog = Mapping[str, Any]
 
 _NOT_SUPPORTED = -32601
 _FEWER_BLOCKS_MAY_HELP = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
+_FIRST_BLOCKS = 32
+"""In the first page: nobody knows yet how crowded they are."""
 _CALM_WINDOWS = 64
-_CROWD = 600
-"""Logs in a page."""
+_CROWD_BYTES = 2_400_000
+"""Of logs in a page: some 3,000 of them."""
+_LOG_BYTES = 800
+"""Of a usual log as nodes write it."""
 _TOPIC_LENGTH = 66
 
 
@@ -49,9 +53,9 @@ class Window:
     undecoded: bytes = b""
 
     @property
-    def count(self) -> int:
-        """How many logs there are."""
-        return len(self.logs) or self.undecoded.count(b'"topics"')
+    def size(self) -> int:
+        """About how many bytes of logs there are."""
+        return len(self.undecoded) or len(self.logs) * _LOG_BYTES
 
     def decoded(self) -> "Window":
         """The same with its logs as they are usually given."""
@@ -71,10 +75,11 @@ class LiquidationLog:
 
 
 class _Width:
-    """How many blocks to ask for: halved when refused, half as many more after each success."""
+    """How many blocks to ask for: few at first, halved when refused, half as many more after each success."""
 
     def __init__(self, widest: int) -> None:
-        self.blocks = self._ceiling = self._widest = widest
+        self.blocks = min(widest, _FIRST_BLOCKS)
+        self._ceiling = self._widest = widest
         self._calm = 0
 
     def refused(self) -> None:
@@ -82,7 +87,7 @@ class _Width:
         self.blocks = max(self.blocks // 2, 1)
         self._calm = 0
 
-    def accepted(self, logs: int) -> None:
+    def accepted(self, size: int) -> None:
         """A ceiling is forgotten after a while: it may have been the crowd of logs, not the node's rule.
 
         Crowded blocks are taken in small pages, because everyone in a page waits for its last log.
@@ -90,7 +95,7 @@ class _Width:
         self._calm += 1
         if self._calm % _CALM_WINDOWS == 0:
             self._ceiling = self._widest
-        uncrowded = max(self.blocks * _CROWD // max(logs, 1), 1)
+        uncrowded = max(self.blocks * _CROWD_BYTES // max(size, 1), 1)
         self.blocks = min(self.blocks * 3 // 2 + 1, self._ceiling, uncrowded)
 
 
@@ -114,7 +119,7 @@ async def follow_windows(
             continue
         if window.last < first:
             return
-        width.accepted(window.count)
+        width.accepted(window.size)
         yield window
         first = window.last + 1
 

@@ -32,6 +32,7 @@ class HealthCache:
         self._key = f"{{{namespace}:cache}}:readings".encode()
         self._clock = clock_beside(redis, f"{{{namespace}:cache}}:clock")
         self._store = redis.register_script((files("liqcli.store") / "lua" / "cache.lua").read_text())
+        self._drop = redis.register_script((files("liqcli.store") / "lua" / "forget.lua").read_text())
         self._expires_fields = True
 
     async def get_many(self, borrowers: Sequence[Address]) -> dict[Address, Reading]:
@@ -54,7 +55,7 @@ class HealthCache:
         members = [pack_address(borrower) for borrower in borrowers]
         for first in range(0, len(members), BATCH):
             async with answering(self._redis):
-                await self._redis.execute_command("HDEL", self._key, *members[first : first + BATCH])
+                await self._drop(keys=[self._key], args=[b"".join(members[first : first + BATCH])])
 
     async def _get(self, borrowers: Sequence[Address]) -> dict[Address, Reading]:
         async with answering(self._redis):

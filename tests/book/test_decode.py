@@ -207,7 +207,7 @@ def test_a_plain_list_of_logs_gives_the_same_events_and_the_hash_of_each_block()
     """Where nothing has to be judged, the scanned events are those of the reference decoder."""
     logs = plain_logs()
     plain = Decoder().decode_plain(list_of(logs), last=109)
-    assert plain.events == decode_logs(logs)
+    assert list(plain.events) == decode_logs(logs)
     assert plain.hashes == {block: words(block * 7919) for block in range(100, 110)}
 
 

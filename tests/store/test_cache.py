@@ -67,6 +67,13 @@ async def test_dropped_readings_are_gone(cache: HealthCache) -> None:
     assert set(await cache.get_many([address(number) for number in range(3)])) == {address(1)}
 
 
+async def test_many_are_dropped_in_one_call(cache: HealthCache) -> None:
+    """However many readings are dropped at once, all of them are gone, and no other."""
+    await cache.put_many([(_reading(number), 30.0) for number in range(1_202)])
+    await cache.drop_many([address(number) for number in range(1_201)])
+    assert set(await cache.get_many([address(number) for number in range(1_202)])) == {address(1_201)}
+
+
 async def test_nothing_asked_nothing_done(cache: HealthCache) -> None:
     """Empty calls are no errors."""
     await cache.put_many([])
