@@ -17,10 +17,10 @@ shard, and critical borrowers are taken from every shard first. Members are 20 r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio.cluster import RedisCluster
 
@@ -48,6 +48,7 @@ from liqcli.store.shard import Shard
 __all__ = ["BorrowerQueue", "Claim", "Entry", "QueueItem", "QueueStats", "State", "namespace_of"]
 
 _HasBorrower = TypeVar("_HasBorrower", Entry, Claim, QueueItem)
+_Answer = TypeVar("_Answer")
 
 SCHEMA = "v2"
 BATCH = 2000
@@ -85,14 +86,11 @@ class BorrowerQueue:
     async def push(self, entries: Sequence[Entry]) -> int:
         """Queue these borrowers; returns how many were not known, the others were merged."""
         unique = len({entry.borrower for entry in entries}) == len(entries)
-        if len(self._shards) == 1 and 0 < len(entries) <= PUSH_BATCH:
-            return await _push(self._shards[0], entries, unique=unique)
         batches = [part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)]
         step = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
         added = 0
         for first in range(0, len(batches), step):
-            under_way = (_push(shard, part, unique=unique) for shard, part in batches[first : first + step])
-            added += sum(await asyncio.gather(*under_way))
+            added += sum(await _at_once([_push(*batch, unique=unique) for batch in batches[first : first + step]]))
         return added
 
     async def claim(self, count: int, *, at_most: Tier = Tier.SAFE) -> list[Claim]:
@@ -239,11 +237,11 @@ class BorrowerQueue:
         return claims  # leased to us: work, although a shard did not answer
 
     async def _settle(self, script: str, claims: Sequence[Claim], *args: bytes | str | int) -> list[Claim]:
+        parts = [part for batch in _batches(claims) for part in self._split(batch)]
+        answers = await _at_once([shard.run(script, (*pack_claims(part), *args)) for shard, part in parts])
         ours: list[Claim] = []
-        for batch in _batches(claims):
-            for shard, part in self._split(batch):
-                refused = set(await shard.run(script, (*pack_claims(part), *args)))
-                ours += [claim for place, claim in enumerate(part) if place not in refused] if refused else part
+        for (_, part), refused in zip(parts, map(set, answers), strict=True):
+            ours += [claim for place, claim in enumerate(part) if place not in refused] if refused else part
         return ours
 
     async def _mend(self, deed: str, borrower: Address, argument: str) -> bool:
@@ -260,6 +258,17 @@ class BorrowerQueue:
         for item in batch:
             parts.setdefault(self._shard_of(pack_address(item.borrower)), []).append(item)
         return parts.items()
+
+
+async def _at_once(asked: Sequence[Coroutine[Any, Any, _Answer]]) -> list[_Answer]:
+    """All answers; an error is raised after the last of them, so that no shard misses what another one refused."""
+    if len(asked) == 1:
+        return [await asked[0]]  # a task less
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
 async def _with_critical(shards: Sequence[Shard]) -> list[Shard]:
