@@ -86,12 +86,13 @@ class BorrowerQueue:
     async def push(self, entries: Sequence[Entry]) -> int:
         """Queue these borrowers; returns how many were not known, the others were merged."""
         unique = len({entry.borrower for entry in entries}) == len(entries)
-        batches = [part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)]
-        step = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
-        added = 0
-        for first in range(0, len(batches), step):
-            added += sum(await _at_once([_push(*batch, unique=unique) for batch in batches[first : first + step]]))
-        return added
+        parts = iter([part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)])
+
+        async def lane() -> int:
+            return sum([await _push(*part, unique=unique) for part in parts])
+
+        lanes = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
+        return sum(await _at_once([lane() for _ in range(lanes)]))
 
     async def claim(self, count: int, *, at_most: Tier = Tier.SAFE) -> list[Claim]:
         """Lease up to `count` of the most urgent borrowers, of tiers at least as urgent as `at_most`.
