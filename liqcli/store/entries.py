@@ -174,7 +174,7 @@ def unpack_item(member: bytes, value: bytes, score: float, now_ms: float, failur
         tier=tier,
         health_factor=health_factor,
         because=_text(because),
-        age_s=max(now_ms - since, 0.0) / 1000,
+        age_s=max(now_ms - since, 0.0) / 1000 if since > 0 else 0.0,  # another's rank says nothing
         tries=tries,
         state=state,
         failure=None if failure is None else failure.decode(errors="replace"),

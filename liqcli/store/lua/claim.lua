@@ -84,7 +84,8 @@ local function lease_all(chosen)
     local member, value = members[i], values[i]
     if #member == 20 then
       local base = value and base_of(value) or ZERO
-      local pushed = value and chosen[2 * i] - base or now
+      local pushed = value and chosen[2 * i] - base or 0
+      if pushed <= 0 then pushed = now end -- a rank of somebody else's
       local rest = sub(value or unknown(), 17)
       leases[n + 1], leases[n + 2] = ends, member
       kept[n + 1], kept[n + 2] = member, pack('<ddc0', pushed, token, rest)
