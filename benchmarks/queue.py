@@ -28,8 +28,9 @@ from liqcli.store.entries import pack_address
 from liqcli.store.queue import BorrowerQueue, Entry, namespace_of
 
 ROUNDS = 5
-DEPTHS = {100: 2, 1000: 4}
-"""Members in flight, and the pushes they are cut into: we pack one while the server works on another."""
+DEPTHS = (100, 1000)
+PUSHES = 2
+"""Pushes under way at once, half of the depth each: we pack one while the server works on the other."""
 TIERS = list(Tier)
 WORKER = load_settings({})
 BATCH = WORKER.tiers.critical.batch
@@ -40,7 +41,7 @@ async def main(count: int) -> bool:
     entries = entries_for(count)
     with tempfile.TemporaryDirectory() as directory:
         async with serving(Path(directory) / "memory", persist=False) as server:
-            results = [await _push(server, entries, depth, pushes) for depth, pushes in DEPTHS.items()]
+            results = [await _push(server, entries, depth) for depth in DEPTHS]
             results += [await _work(server, entries, 1, batch, "memory") for batch in (1, 10, 50, 200, 1000)]
             results.append(await _work(server, entries, WORKER.workers, BATCH, "memory"))
             results.append(await _memory(server, entries))
@@ -79,17 +80,17 @@ async def queue_on(server: Valkey) -> AsyncIterator[BorrowerQueue]:
     await redis.aclose()
 
 
-async def _push(server: Valkey, entries: list[Entry], depth: int, pushes: int) -> bool:
+async def _push(server: Valkey, entries: list[Entry], depth: int) -> bool:
     """Push of new borrowers, and of known ones (merging), beside ZADD at the same depth."""
     best = dict.fromkeys(("zadd", "variadic", "one", "push", "merge"), 0.0)
     for _ in range(ROUNDS):
         async with queue_on(server) as queue:
             best["zadd"] = max(best["zadd"], _zadd_rate(server, entries, depth))
             best["variadic"] = max(best["variadic"], await _variadic_rate(server, entries, depth))
-            best["one"] = max(best["one"], await _push_rate(queue, entries, depth, 1))
+            best["one"] = max(best["one"], await _push_rate(queue, entries, depth, pushes=1))
         async with queue_on(server) as queue:
-            best["push"] = max(best["push"], await _push_rate(queue, entries, depth, pushes))
-            best["merge"] = max(best["merge"], await _push_rate(queue, entries, depth, pushes))
+            best["push"] = max(best["push"], await _push_rate(queue, entries, depth, pushes=PUSHES))
+            best["merge"] = max(best["merge"], await _push_rate(queue, entries, depth, pushes=PUSHES))
     zadd = best["zadd"]
     figure(f"zadd_variadic_redis_py_{depth}", best["variadic"], "members/s", reference=zadd)
     figure(f"push_known_{depth}", best["merge"], "borrowers/s", reference=zadd)
@@ -97,7 +98,7 @@ async def _push(server: Valkey, entries: list[Entry], depth: int, pushes: int) -
     return figure(f"push_{depth}", best["push"], "borrowers/s", reference=zadd, target=0.8)
 
 
-async def _push_rate(queue: BorrowerQueue, entries: list[Entry], depth: int, pushes: int) -> float:
+async def _push_rate(queue: BorrowerQueue, entries: list[Entry], depth: int, *, pushes: int) -> float:
     size = depth // pushes
     pages = (entries[first : first + size] for first in range(0, len(entries), size))
 
