@@ -1,8 +1,10 @@
 """The queue beside task engines doing no-op jobs: `python -m benchmarks.queue_rivals [--quick]`.
 
 Each engine is installed into an environment of its own in a temporary directory, because their pins of the Redis client
-contradict each other and ours; one that cannot be installed is named as missing. They carry arguments, results and
-routing, ours only borrowers: the figures say what a general engine would cost, not that it is badly made.
+contradict each other and ours; one that cannot be installed is named as missing. Each is one worker with its own
+concurrency: theirs 4 threads to 100 jobs at once, ours what `liq worker` has by default, 4 claims of 50. They carry
+arguments, results and routing, ours only borrowers, which it takes by the batch: the figures say what a general engine
+would cost, not that it is badly made.
 """
 
 import argparse
@@ -17,13 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.figure import figure
-from benchmarks.queue import claim_and_finish, entries_for, queue_on, serving
+from benchmarks.queue import BATCH, entries_for, queue_on, serving, work_off
 from liqcli.sandbox.valkey import Valkey
 from liqcli.store.queue import BorrowerQueue
 
 PACKAGES = {"arq": ("arq",), "taskiq": ("taskiq-redis", "taskiq"), "dramatiq": ("dramatiq[redis]",)}
 JOBS = Path(__file__).parent / "rivals" / "jobs.py"
-BATCH = 50
 ROUNDS = 3
 
 
@@ -64,8 +65,7 @@ async def _ours(queue: BorrowerQueue, count: int) -> dict[str, float]:
     for first in range(0, count, BATCH):
         await queue.push(entries[first : first + BATCH])
     pushed = time.perf_counter()
-    while await claim_and_finish(queue, BATCH):
-        pass
+    await work_off(queue)
     return {"enqueue": count / (pushed - started), "work": count / (time.perf_counter() - pushed)}
 
 

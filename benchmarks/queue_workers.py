@@ -1,6 +1,7 @@
 """Claim and done by several worker processes, on one server and on a cluster: `python -m benchmarks.queue_workers`.
 
-The reference of a row is one worker on one server in the same run. Workers, server and this program share the machine's
+A worker is a process with as many claims under way at once as `liq worker` has by default, 4 of 50 borrowers each. The
+reference of a row is one worker on one server in the same run. Workers, server and this program share the machine's
 cores: with fewer than six of them the rows with several workers say what the machine gives, not what the queue could.
 """
 
@@ -14,14 +15,13 @@ import time
 from pathlib import Path
 
 from benchmarks.figure import figure
-from benchmarks.queue import claim_and_finish, entries_for
+from benchmarks.queue import entries_for, work_off
 from liqcli.sandbox.cluster import start_cluster
 from liqcli.sandbox.valkey import start_valkey
 from liqcli.store.connection import open_redis
 from liqcli.store.queue import BorrowerQueue, namespace_of
 
 NAMESPACE = namespace_of(999, "workers")
-BATCH = 50
 READY_S = 3.0
 
 
@@ -73,9 +73,7 @@ async def _take_all(url: str, begin: float) -> tuple[int, float]:
     redis = await open_redis(url, timeout_s=30.0)
     queue = BorrowerQueue(redis, namespace=NAMESPACE)
     await asyncio.sleep(max(begin - time.time(), 0))
-    total = 0
-    while taken := await claim_and_finish(queue, BATCH):
-        total += taken
+    total = await work_off(queue)
     ended = time.time()
     await redis.aclose()
     return total, ended

@@ -3,9 +3,11 @@
 import math
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from liqcli.errors import InputError
 from liqcli.model import Address, Tier
@@ -14,13 +16,13 @@ SCORE_LIMIT = 1000.0
 SCORE_MS = 60_000
 SCORE_DIGITS = 4
 BAND_MS = 1e13
+"""Width of a tier, and of each place that is not `ready`, in the scores."""
 ZERO_MS = 1e8
 """Offset that keeps the most urgent score of a tier inside its band."""
 REASON_BYTES = 80
 
-READY_MARK, DEAD_MARK = b"R", b"D"
-
-_HEAD = struct.Struct("<dddHc")
+_HEAD = struct.Struct("<dddH")
+_TAIL = struct.Struct("<dH")
 _SHORT = struct.Struct("<BQ")
 _SIZES = [bytes((size,)) for size in range(256)]
 _TIERS = tuple(Tier)
@@ -36,7 +38,7 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-_STATES = {READY_MARK: State.READY, b"L": State.LEASED, b"W": State.LATER, DEAD_MARK: State.DEAD}
+_STATES = tuple(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,60 +110,80 @@ def base_of(tier: Tier, score: float) -> float:
     return _BASES[tier] + math.copysign(SCORE_LIMIT, score) * SCORE_MS
 
 
-def band(tier: Tier) -> tuple[float, float]:
-    """The ranks a tier occupies, both ends included."""
-    start = _TIERS.index(tier) * BAND_MS
-    return start, start + BAND_MS - 1
+def band(tier: Tier) -> tuple[str, str]:
+    """The ranks a tier occupies, as Redis takes them: the first is one of them, the last is not."""
+    index = _TIERS.index(tier)
+    return repr(index * BAND_MS), f"({(index + 1) * BAND_MS!r}"
 
 
-def pack_entries(entries: Sequence[Entry]) -> bytes:
-    """Member, size of value and value, one after the other."""
-    parts = []
-    for entry in entries:
-        value = pack_value(entry)
-        parts.append(pack_address(entry.borrower))
-        parts.append(_SIZES[len(value)])
-        parts.append(value)
-    return b"".join(parts)
+def place(state: State) -> tuple[str, str]:
+    """The scores of a state, as Redis takes them; those of all ready borrowers are their ranks."""
+    start = (len(_TIERS) + _STATES.index(state) - 1) * BAND_MS
+    return "-inf" if state is State.READY else repr(start), f"({start + BAND_MS!r}"
 
 
-def pack_value(entry: Entry | QueueItem, mark: bytes = READY_MARK) -> bytes:
-    """Everything the queue keeps of an entry except the time it was first pushed: that is the server's to say."""
-    base = base_of(entry.tier, entry.score)
-    return _HEAD.pack(0.0, base, 0.0, 0, mark) + pack_wide(entry.health_factor) + _clipped(entry.because)
+def pack_addresses(borrowers: Sequence[Address]) -> bytes:
+    """The members of these, one after the other."""
+    digits = [borrower[2:] for borrower in borrowers if len(borrower) == 42 and borrower[:2] == "0x"]
+    with suppress(ValueError):
+        members = bytes.fromhex("".join(digits))
+        if len(members) == 20 * len(borrowers):
+            return members
+    return b"".join(map(pack_address, borrowers))  # says which of them is none
 
 
-def unpack_claim(member: bytes, value: bytes) -> Claim:
-    """A claim from what the claim script returned."""
-    _, base, token, tries, _ = _HEAD.unpack_from(value)
-    tier, score = _split(base)
-    health_factor, rest = unpack_wide(value[_HEAD.size :])
-    return Claim(unpack_address(member), int(token), score, tries, tier, rest.decode(errors="replace"), health_factor)
+def pack_entries(entries: Sequence[Entry]) -> tuple[bytes, bytes, bytes]:
+    """The columns a push takes: members, values with their sizes in front, bases."""
+    members = pack_addresses([entry.borrower for entry in entries])
+    bases = [base_of(entry.tier, entry.score) for entry in entries]
+    values = [
+        _HEAD.pack(0.0, 0.0, base, 0) + pack_wide(entry.health_factor) + _clipped(entry.because)
+        for entry, base in zip(entries, bases, strict=True)
+    ]
+    sized = b"".join([part for value in values for part in (_SIZES[len(value)], value)])
+    return members, sized, _doubles(bases)
 
 
-def unpack_item(
-    member: bytes, value: bytes, now_ms: float, *, rank: float | None = None, failure: bytes | None = None
-) -> QueueItem:
-    """An operator's view of a stored value; `rank` is its score in the ready set, if it is there."""
-    pushed, base, _, tries, mark = _HEAD.unpack_from(value)
-    tier, score = _split(base)
-    health_factor, rest = unpack_wide(value[_HEAD.size :])
+def pack_item(item: QueueItem) -> bytes:
+    """A value as `pack_entries` makes it, of a borrower that was exported, with its tries."""
+    head = _HEAD.pack(0.0, 0.0, base_of(item.tier, item.score), item.tries)
+    return head + pack_wide(item.health_factor) + _clipped(item.because)
+
+
+def pack_claims(claims: Sequence[Claim]) -> tuple[bytes, bytes]:
+    """The columns that prove leases: members and tokens."""
+    return pack_addresses([claim.borrower for claim in claims]), _doubles([claim.token for claim in claims])
+
+
+def unpack_claims(reply: Sequence[Any]) -> list[Claim]:
+    """The claims in an answer of the claim script: a token, then members and the rest of their values."""
+    token, *rows = reply
+    return [_unpack_claim(token, member, rest) for member, rest in zip(rows[::2], rows[1::2], strict=True)]
+
+
+def unpack_item(member: bytes, value: bytes, score: float, now_ms: float, failure: bytes | None) -> QueueItem:
+    """An operator's view of a stored value; `score` says where it is."""
+    pushed, _, base, tries = _HEAD.unpack_from(value)
+    tier, urgency = _split(base)
+    health_factor, because = unpack_wide(value[_HEAD.size :])
+    state = _state_at(score)
+    since = score - base if state is State.READY else pushed
     return QueueItem(
         borrower=unpack_address(member),
-        score=score,
+        score=urgency,
         tier=tier,
         health_factor=health_factor,
-        because=rest.decode(errors="replace"),
-        age_s=max(now_ms - (pushed or _first_push(rank, base, now_ms)), 0.0) / 1000,
+        because=_text(because),
+        age_s=max(now_ms - since, 0.0) / 1000 if since > 0 else 0.0,  # another's rank says nothing
         tries=tries,
-        state=_STATES.get(mark, State.READY),
+        state=state,
         failure=None if failure is None else failure.decode(errors="replace"),
     )
 
 
 def pushed_ms(value: bytes, rank: float) -> float:
     """The server's time of the first push of a ready borrower."""
-    base: float = _HEAD.unpack_from(value)[1]
+    base: float = _HEAD.unpack_from(value)[2]
     return rank - base
 
 
@@ -195,10 +217,27 @@ def _clipped(because: str) -> bytes:
     return clip(because, REASON_BYTES)
 
 
-def _first_push(rank: float | None, base: float, now_ms: float) -> float:
-    return now_ms if rank is None else rank - base
+@lru_cache(maxsize=1024)
+def _text(because: bytes) -> str:
+    return because.decode(errors="replace")
+
+
+def _doubles(numbers: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+def _state_at(score: float) -> State:
+    places_after_ready = int(min(max(score / BAND_MS - len(_TIERS) + 1, 0), len(_STATES) - 1))
+    return _STATES[places_after_ready]
+
+
+def _unpack_claim(token: int, member: bytes, rest: bytes) -> Claim:
+    base, tries = _TAIL.unpack_from(rest)
+    tier, score = _split(base)
+    health_factor, because = unpack_wide(rest[_TAIL.size :])
+    return Claim("0x" + member.hex(), token, score, tries, tier, _text(because), health_factor)
 
 
 def _split(base: float) -> tuple[Tier, float]:
-    index, rest = divmod(base, BAND_MS)
-    return _TIERS[min(int(index), len(_TIERS) - 1)], round((rest - ZERO_MS) / SCORE_MS, SCORE_DIGITS)
+    index = min(int(base // BAND_MS), len(_TIERS) - 1)
+    return _TIERS[index], round((base - index * BAND_MS - ZERO_MS) / SCORE_MS, SCORE_DIGITS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from liqcli.model import Tier
-from liqcli.store.entries import band, is_ours, pushed_ms
+from liqcli.store.entries import State, band, is_ours, place, pushed_ms
 from liqcli.store.shard import Shard, milliseconds
 
 RATE_SECONDS = 10
@@ -56,7 +56,7 @@ class QueueStats:
 class ShardFigures:
     """What one shard says of itself."""
 
-    cards: Mapping[str, int]
+    cards: Mapping[State, int]
     depths: Mapping[Tier, int]
     oldest_s: Mapping[Tier, float | None]
     meta: Mapping[str, str]
@@ -72,12 +72,12 @@ async def ask_figures(shard: Shard) -> ShardFigures:
         ("HGETALL", keys["meta"]),
         ("HGETALL", keys["wait0"]),
         ("HGETALL", keys["wait1"]),
-        *(("ZCARD", keys[name]) for name in ("ready", "lease", "later", "dead")),
-        *(("ZCOUNT", keys["ready"], *band(tier)) for tier in Tier),
+        *(("ZCOUNT", keys["queue"], *place(state)) for state in State),
+        *(("ZCOUNT", keys["queue"], *band(tier)) for tier in Tier),
     )
     return ShardFigures(
-        cards=dict(zip(("ready", "lease", "later", "dead"), counts, strict=False)),
-        depths=dict(zip(Tier, counts[4:], strict=True)),
+        cards=dict(zip(State, counts, strict=False)),
+        depths=dict(zip(Tier, counts[len(State) :], strict=True)),
         oldest_s=await _oldest(shard),
         meta=_text(meta),
         second=int(clock[0]),
@@ -88,12 +88,12 @@ async def ask_figures(shard: Shard) -> ShardFigures:
 def combine(figures: Sequence[ShardFigures]) -> QueueStats:
     """The figures of all shards together."""
     waits = sum((shard.waits for shard in figures), Counter[tuple[Tier, int]]())
-    cards = {name: sum(shard.cards[name] for shard in figures) for name in figures[0].cards}
+    cards = {state: sum(shard.cards[state] for shard in figures) for state in State}
     return QueueStats(
-        items=cards["ready"] + cards["later"],
-        leased=cards["lease"],
-        dead=cards["dead"],
-        later=cards["later"],
+        items=cards[State.READY] + cards[State.LATER],
+        leased=cards[State.LEASED],
+        dead=cards[State.DEAD],
+        later=cards[State.LATER],
         paused=any("paused" in shard.meta for shard in figures),
         by_tier={tier: _depth(figures, tier) for tier in Tier},
         in_per_s=sum(_rate(shard, "i") for shard in figures),
@@ -109,9 +109,9 @@ _WINDOW_S = 300
 
 
 async def _oldest(shard: Shard) -> dict[Tier, float | None]:
-    ready, info = shard.keys["ready"], shard.keys["info"]
+    queue, info = shard.keys["queue"], shard.keys["info"]
     heads = await shard.ask(
-        *(("ZRANGEBYSCORE", ready, *band(tier), "WITHSCORES", "LIMIT", 0, HEADS) for tier in Tier),
+        *(("ZRANGEBYSCORE", queue, *band(tier), "WITHSCORES", "LIMIT", 0, HEADS) for tier in Tier),
     )
     members = [member for head in heads for member, _ in head]
     clock, *values = await shard.ask(shard.clock, *((("HMGET", info, *members),) if members else ()))

@@ -12,15 +12,15 @@ borrower unless something arrived meanwhile: then it is ready again with those f
 after `max_tries` failures lays it with the dead letters, from where a new push wakes it for one more try: failing is no
 reason to stop watching. A lease that runs out counts as a try. A push wakes a waiting retry only if its tier rises.
 
-**Names.** Keys are `{namespace:sN}:ready` and so on, one hash slot a shard. With several shards order holds within each
+**Names.** Keys are `{namespace:sN}:queue` and so on, one hash slot a shard. With several shards order holds within each
 shard, and critical borrowers are taken from every shard first. Members are 20 raw bytes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio.cluster import RedisCluster
 
@@ -28,8 +28,6 @@ from liqcli.errors import Unreachable
 from liqcli.model import Address, Tier
 from liqcli.store.connection import Client
 from liqcli.store.entries import (
-    DEAD_MARK,
-    READY_MARK,
     SCORE_LIMIT,
     Claim,
     Entry,
@@ -39,9 +37,10 @@ from liqcli.store.entries import (
     base_of,
     clip,
     pack_address,
+    pack_claims,
     pack_entries,
-    pack_value,
-    unpack_claim,
+    pack_item,
+    unpack_claims,
 )
 from liqcli.store.figures import QueueStats, ask_figures, combine
 from liqcli.store.shard import Shard
@@ -49,8 +48,9 @@ from liqcli.store.shard import Shard
 __all__ = ["BorrowerQueue", "Claim", "Entry", "QueueItem", "QueueStats", "State", "namespace_of"]
 
 _HasBorrower = TypeVar("_HasBorrower", Entry, Claim, QueueItem)
+_Answer = TypeVar("_Answer")
 
-SCHEMA = "v1"
+SCHEMA = "v2"
 BATCH = 2000
 """Borrowers in one script call: a few milliseconds of the server's time."""
 PUSH_BATCH = 1000
@@ -86,15 +86,13 @@ class BorrowerQueue:
     async def push(self, entries: Sequence[Entry]) -> int:
         """Queue these borrowers; returns how many were not known, the others were merged."""
         unique = len({entry.borrower for entry in entries}) == len(entries)
-        if len(self._shards) == 1 and 0 < len(entries) <= PUSH_BATCH:
-            return await _push(self._shards[0], entries, unique=unique)
-        batches = [part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)]
-        step = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
-        added = 0
-        for first in range(0, len(batches), step):
-            under_way = (_push(shard, part, unique=unique) for shard, part in batches[first : first + step])
-            added += sum(await asyncio.gather(*under_way))
-        return added
+        parts = iter([part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)])
+
+        async def lane() -> int:
+            return sum([await _push(*part, unique=unique) for part in parts])
+
+        lanes = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
+        return sum(await _at_once([lane() for _ in range(lanes)]))
 
     async def claim(self, count: int, *, at_most: Tier = Tier.SAFE) -> list[Claim]:
         """Lease up to `count` of the most urgent borrowers, of tiers at least as urgent as `at_most`.
@@ -118,7 +116,7 @@ class BorrowerQueue:
 
     async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
         """Start these leases anew; returns those still ours: stop work on the others."""
-        return await self._settle("renew", claims, str(self._lease_ms))
+        return await self._settle("renew", claims, self._lease_ms)
 
     async def done(self, claims: Sequence[Claim]) -> list[Claim]:
         """Finish these borrowers; returns those that were still ours. The others belong to somebody else by now."""
@@ -220,8 +218,7 @@ class BorrowerQueue:
 
     async def _claim_from(self, shards: Sequence[Shard], count: int, *, take: Tier, at_most: Tier) -> list[Claim]:
         """Those down to tier `take`, and starving ones down to `at_most`."""
-        # What others wrote into our set may have any rank: only a claim of everything meets and clears it.
-        ceiling = "+inf" if take is Tier.SAFE else str(band(take)[1])
+        ceiling = band(take)[1]
         lowest, starving_ms = list(Tier).index(at_most), round(STARVING_S * 1000)
         claims: list[Claim] = []
         silent: list[Unreachable] = []
@@ -233,7 +230,7 @@ class BorrowerQueue:
                 except Unreachable as err:
                     silent.append(err)
                     break
-                claims += map(unpack_claim, reply[1::2], reply[2::2])
+                claims += unpack_claims(reply)
                 if len(reply) // 2 < wanted:
                     break
         if silent and not claims:
@@ -241,12 +238,11 @@ class BorrowerQueue:
         return claims  # leased to us: work, although a shard did not answer
 
     async def _settle(self, script: str, claims: Sequence[Claim], *args: bytes | str | int) -> list[Claim]:
+        parts = [part for batch in _batches(claims) for part in self._split(batch)]
+        answers = await _at_once([shard.run(script, (*pack_claims(part), *args)) for shard, part in parts])
         ours: list[Claim] = []
-        for batch in _batches(claims):
-            for shard, part in self._split(batch):
-                pairs = [arg for claim in part for arg in (pack_address(claim.borrower), claim.token)]
-                accepted = await shard.run(script, (*args, *pairs))
-                ours += [claim for claim, held in zip(part, accepted, strict=True) if held]
+        for (_, part), refused in zip(parts, map(set, answers), strict=True):
+            ours += [claim for place, claim in enumerate(part) if place not in refused] if refused else part
         return ours
 
     async def _mend(self, deed: str, borrower: Address, argument: str) -> bool:
@@ -265,18 +261,29 @@ class BorrowerQueue:
         return parts.items()
 
 
+async def _at_once(asked: Sequence[Coroutine[Any, Any, _Answer]]) -> list[_Answer]:
+    """All answers; an error is raised after the last of them, so that no shard misses what another one refused."""
+    if len(asked) == 1:
+        return [await asked[0]]  # a task less
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
 async def _with_critical(shards: Sequence[Shard]) -> list[Shard]:
     """The shards that have a critical borrower ready: all asked at once, for a visit to each costs a round trip."""
     last = band(Tier.CRITICAL)[1]
     try:
-        counts = await shards[0].ask(*(("ZCOUNT", shard.keys["ready"], "-inf", last) for shard in shards))
+        counts = await shards[0].ask(*(("ZCOUNT", shard.keys["queue"], "-inf", last) for shard in shards))
     except Unreachable:
         return list(shards)  # a node is away: the others' turn comes all the same
     return [shard for shard, ready in zip(shards, counts, strict=True) if ready]
 
 
 async def _push(shard: Shard, entries: Sequence[Entry], *, unique: bool) -> int:
-    return int(await shard.run("push", (int(unique), len(entries), pack_entries(entries))))
+    return int(await shard.run("push", (int(unique), *pack_entries(entries))))
 
 
 async def _each_free(shard: Shard, deed: str, tier: Tier | None) -> int:
@@ -293,9 +300,8 @@ async def _each_free(shard: Shard, deed: str, tier: Tier | None) -> int:
 
 
 def _exported(item: QueueItem) -> tuple[bytes | str | float, ...]:
-    mark = DEAD_MARK if item.state is State.DEAD else READY_MARK
-    failure = clip(item.failure or "", FAILURE_BYTES)
-    return pack_address(item.borrower), item.age_s * 1000, item.tries, failure, pack_value(item, mark)
+    failure, is_dead = clip(item.failure or "", FAILURE_BYTES), int(item.state is State.DEAD)
+    return pack_address(item.borrower), item.age_s * 1000, failure, is_dead, pack_item(item)
 
 
 def _urgency(item: QueueItem) -> float:

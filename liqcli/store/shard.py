@@ -10,7 +10,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError
 
 from liqcli.store.connection import Client, answering
-from liqcli.store.entries import QueueItem, State, is_ours, unpack_item
+from liqcli.store.entries import QueueItem, State, is_ours, place, unpack_item
 
 # Each script is `common.lua` and the parts named here, in order.
 _SCRIPTS = {
@@ -23,7 +23,7 @@ _SCRIPTS = {
     "mend": ("mend",),
     "load": ("load",),
 }
-_PLACES = {State.READY: "ready", State.LEASED: "lease", State.LATER: "later", State.DEAD: "dead"}
+_KEYS = ("queue", "info", "dirty", "reason", "meta", "wait0", "wait1")
 
 
 class Shard:
@@ -32,7 +32,7 @@ class Shard:
     def __init__(self, redis: Client, tag: str) -> None:
         self.redis = redis
         self.clock = clock_beside(redis, f"{{{tag}}}:clock")
-        self.keys = {name: f"{{{tag}}}:{name}".encode() for name in (*_PLACES.values(), *_SIDE_KEYS)}
+        self.keys = {name: f"{{{tag}}}:{name}".encode() for name in _KEYS}
         self._counted_keys: tuple[bytes | str | float, ...] = (len(self.keys), *self.keys.values())
 
     async def run(self, script: str, args: Iterable[bytes | str | float]) -> Any:
@@ -55,29 +55,26 @@ class Shard:
 
     async def page(self, state: State, first: int, count: int) -> list[bytes]:
         """Members in a state, most urgent (or earliest) first."""
-        [members] = await self.ask(("ZRANGE", self.keys[_PLACES[state]], first, first + count - 1))
+        [members] = await self.ask(("ZRANGEBYSCORE", self.keys["queue"], *place(state), "LIMIT", first, count))
         return list(members)
 
     async def items(self, members: list[bytes]) -> list[QueueItem]:
         """What is known of these members; those gone meanwhile are left out."""
         if not members:
             return []
-        clock, values, failures, ranks = await self.ask(
+        clock, values, failures, scores = await self.ask(
             self.clock,
             ("HMGET", self.keys["info"], *members),
             ("HMGET", self.keys["reason"], *members),
-            ("ZMSCORE", self.keys["ready"], *members),
+            ("ZMSCORE", self.keys["queue"], *members),
         )
         now_ms = milliseconds(clock)
-        rows = zip(members, values, failures, ranks, strict=True)
+        rows = zip(members, values, scores, failures, strict=True)
         return [
-            unpack_item(member, value, now_ms, rank=rank, failure=why)
-            for member, value, why, rank in rows
-            if is_ours(value)
+            unpack_item(member, value, score, now_ms, why)
+            for member, value, score, why in rows
+            if is_ours(value) and score is not None
         ]
-
-
-_SIDE_KEYS = ("info", "dirty", "reason", "meta", "wait0", "wait1")
 
 
 def clock_beside(redis: Client, key: str) -> tuple[str | int, ...]:

@@ -11,7 +11,7 @@ from liqcli.store.connection import Client, answering
 from liqcli.store.shard import clock_beside, milliseconds
 
 _PINGS = 5
-_OUR_TYPES = {"{%s:s0}:ready": b"zset", "{%s:leader}": b"hash"}
+_OUR_TYPES = {"{%s:s0}:queue": b"zset", "{%s:leader}": b"hash"}
 
 
 @dataclass(frozen=True, slots=True)

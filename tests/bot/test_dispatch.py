@@ -19,6 +19,7 @@ from liqcli.wallet.keys import Key
 from liqcli.wallet.sender import Pace
 from tests.bot.test_engine import NAMESPACE, bot, crash, until
 from tests.bot.test_worker import working
+from tests.store.conftest import let_end
 from tests.wallet.faults import FaultyRpc
 from tests.wallet.stage import fall, small_plans
 from tests.wallet.wallets import sender_on
@@ -125,7 +126,7 @@ async def test_a_borrower_somebody_else_has_is_never_signed_for(chain, redis, tm
     """A claim that went to another process while the plan waited: no signature, and the other's claim stays."""
     async with dispatching(chain, redis, tmp_path) as (dispatch, queue, held, plans, rpc):
         claim = await claimed(queue, held, plans[0])
-        await redis.zadd(f"{{{NAMESPACE}:s0}}:lease", {bytes.fromhex(claim.borrower[2:]): 1}, xx=True)
+        await let_end(redis, State.LEASED, claim.borrower, namespace=NAMESPACE)
         [theirs] = await queue.claim(1)
         await held.prove(claim)
         await dispatch.put(action_for(plans[0], claim))

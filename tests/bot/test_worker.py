@@ -10,8 +10,9 @@ from liqcli.config import load_settings
 from liqcli.errors import Unreachable
 from liqcli.model import Tier
 from liqcli.store.cache import HealthCache
-from liqcli.store.queue import BorrowerQueue, Entry
+from liqcli.store.queue import BorrowerQueue, Entry, State
 from tests.bot.test_engine import RecordingRpc, account_health, crash, liquidatable, until
+from tests.store.conftest import let_end
 from tests.wallet.wallets import FAST as FAST_SENDER
 from tests.wallet.wallets import executor_on
 
@@ -104,8 +105,7 @@ async def test_a_worker_that_lost_its_lease_sends_nothing(chain, redis):
 
         async def robbed(borrower):
             snapshot = await rest(borrower)
-            member = bytes.fromhex(borrower[2:])
-            await redis.zadd(f"{{{NAMESPACE}:s0}}:lease", {member: 1}, xx=True)
+            await let_end(redis, State.LEASED, borrower, namespace=NAMESPACE)
             await thief.claim(50)
             return snapshot
 

@@ -158,7 +158,7 @@ def test_redis_out_of_memory(bot):
 
 def test_wrong_type_at_the_key(bot):
     """Another program's value at our key is said and left alone; once it is gone the queue works again."""
-    key = bot.key("ready")
+    key = bot.key("queue")
     with bot.redis as redis:
         redis.delete(key)
         redis.set(key, "foreign")

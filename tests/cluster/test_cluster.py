@@ -34,7 +34,7 @@ async def test_any_node_opens_the_whole_cluster(nodes: Cluster) -> None:
     await client.aclose()
     for name in ("hyperlend", "hypurrfi", "sandbox", "x"):
         queue = BorrowerQueue(client, namespace=f"liq:999:{name}:v1")
-        slots = [key_slot(shard.keys["ready"]) for shard in queue._shards]
+        slots = [key_slot(shard.keys["queue"]) for shard in queue._shards]
         assert {slot * 3 // SLOTS for slot in slots} == {0, 1, 2}
 
 

@@ -172,7 +172,7 @@ async def test_a_forgetful_redis_is_told(scope, tmp_path):
     checks = await found(replace(scope, redis_url=server.url))
     assert checks["redis memory"].status == "fail"
     assert "elsewhere:1:1 leads" in checks["redis writers"].what
-    await client.set(f"{{{namespace}:s0}}:ready", "mine")
+    await client.set(f"{{{namespace}:s0}}:queue", "mine")
     checks = await found(replace(scope, redis_url=server.url))
     assert checks["redis writers"].status == "fail"
     await client.aclose()

@@ -6,7 +6,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from liqcli.model import Tier
-from liqcli.store.queue import BorrowerQueue, Entry
+from liqcli.store.entries import place
+from liqcli.store.queue import BorrowerQueue, Entry, State
 
 NAMESPACE = "liq:999:testmarket:v1"
 
@@ -27,8 +28,10 @@ def entry(number: int, score: float = 0.0, tier: Tier = Tier.CRITICAL, **facts: 
     return Entry(address(number), score, tier, facts.get("health_factor"), str(facts.get("because", "borrow")))
 
 
-async def let_end(redis: Redis, place: str, *borrowers: str) -> None:
-    """Make leases (`lease`) or back-offs (`later`) end now, as if the time had passed."""
-    key = f"{{{NAMESPACE}:s0}}:{place}"
+async def let_end(redis: Redis, state: State, *borrowers: str, namespace: str = NAMESPACE) -> None:
+    """Make leases (LEASED) or back-offs (LATER) end now, as if the time had passed."""
+    first, end = (float(bound.strip("(")) for bound in place(state))
     for borrower in borrowers:
-        assert await redis.zadd(key, {bytes.fromhex(borrower[2:]): 1}, xx=True, ch=True) == 1
+        member = bytes.fromhex(borrower[2:])
+        assert first < await redis.zscore(f"{{{namespace}:s0}}:queue", member) < end
+        await redis.zadd(f"{{{namespace}:s0}}:queue", {member: first}, xx=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import random
 import signal
 import time
@@ -18,9 +19,9 @@ from liqcli.sandbox.valkey import Valkey, start_valkey
 from liqcli.store.cache import HealthCache
 from liqcli.store.connection import open_redis
 from liqcli.store.queue import BorrowerQueue, State
-from tests.store.conftest import NAMESPACE, address, entry
+from tests.store.conftest import NAMESPACE, address, entry, let_end
 
-KEYS = ["ready", "lease", "later", "dead", "info", "dirty", "reason", "meta", "wait0", "wait1"]
+KEYS = ["queue", "info", "dirty", "reason", "meta", "wait0", "wait1"]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -82,9 +83,8 @@ async def test_a_foreign_type_at_a_key_loses_nothing(redis: Redis, broken: str) 
 
 async def _make_all_due(queue: BorrowerQueue, redis: Redis) -> None:
     """End all leases and back-offs, forgive all dead letters."""
-    for place in ("lease", "later"):
-        if members := await redis.zrange(_key(place), 0, -1):
-            await redis.zadd(_key(place), dict.fromkeys(members, 1))
+    for state in (State.LEASED, State.LATER):
+        await let_end(redis, state, *[item.borrower for item in await queue.ls(state)])
     for item in await queue.dead():
         await queue.requeue(item.borrower)
 
@@ -95,7 +95,7 @@ def _key(name: str) -> str:
 
 async def test_a_foreign_type_is_a_named_error(queue: BorrowerQueue, redis: Redis) -> None:
     """The message says what is wrong, the hint what to do."""
-    await redis.set(_key("ready"), "foreign")
+    await redis.set(_key("queue"), "foreign")
     with pytest.raises(Unreachable, match="another type") as caught:
         await queue.push([entry(1)])
     assert "another database" in caught.value.hint
@@ -111,8 +111,8 @@ async def test_members_that_are_no_addresses_are_thrown_out(queue: BorrowerQueue
     """Someone else's members are counted and removed, never handed out; theirs without facts are looked at."""
     dice = random.Random(1)
     garbage = {dice.randbytes(dice.choice([0, 1, 19, 21, 64])): float(number) for number in range(2000)}
-    await redis.zadd(_key("ready"), garbage)
-    await redis.zadd(_key("ready"), {bytes.fromhex(address(7)[2:]): 0.0})
+    await redis.zadd(_key("queue"), garbage)
+    await redis.zadd(_key("queue"), {bytes.fromhex(address(7)[2:]): 0.0})
     await redis.hset(_key("info"), mapping={bytes.fromhex(address(8)[2:]): b"short"})
     await queue.push([entry(8, 0.5), entry(9, 0.5, Tier.SAFE)])
     await queue.claim(5000)
@@ -122,6 +122,18 @@ async def test_members_that_are_no_addresses_are_thrown_out(queue: BorrowerQueue
     assert stats.leased == 3
     assert claims == []
     assert {item.borrower for item in await queue.ls(State.LEASED)} == {address(7), address(8), address(9)}
+
+
+async def test_a_score_that_is_no_place_is_brought_back(queue: BorrowerQueue, redis: Redis) -> None:
+    """Whoever was moved by other hands beyond every place, or never pushed, is looked at all the same."""
+    await queue.push([entry(1), entry(2)])
+    scores = {1: 8e13, 2: -math.inf, 3: 1e300, 4: -math.inf}
+    await redis.zadd(_key("queue"), {bytes.fromhex(address(number)[2:]): score for number, score in scores.items()})
+    assert all(item.age_s < 60 for item in await queue.peek())
+    assert {claim.borrower for claim in await queue.claim(5)} == {address(number) for number in scores}
+    waits = (await queue.stats()).wait_ms
+    assert waits.p99 is not None
+    assert waits.p99 < 60_000
 
 
 async def test_foreign_keys_are_never_touched(redis: Redis) -> None:

@@ -6,7 +6,7 @@ from time import monotonic
 from redis.asyncio import Redis
 
 from liqcli.store.held import HeldClaims
-from liqcli.store.queue import BorrowerQueue
+from liqcli.store.queue import BorrowerQueue, State
 from tests.store.conftest import NAMESPACE, address, entry, let_end
 
 LEASE_S = 0.15
@@ -36,7 +36,7 @@ async def test_the_fence_refuses_what_somebody_else_holds(queue: BorrowerQueue, 
     [late] = await queue.claim(1)
     held.add(late)
     assert await held.fence(late)
-    await let_end(redis, "lease", address(1))
+    await let_end(redis, State.LEASED, address(1))
     [current] = await queue.claim(1)
     assert not await held.fence(late)
     assert late not in held

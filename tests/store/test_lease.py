@@ -6,7 +6,7 @@ import time
 from redis.asyncio import Redis
 
 from liqcli.model import Tier
-from liqcli.store.queue import BorrowerQueue
+from liqcli.store.queue import BorrowerQueue, State
 from tests.store.conftest import NAMESPACE, address, entry, let_end
 
 
@@ -34,7 +34,7 @@ async def test_an_event_during_failed_work_is_not_lost(queue: BorrowerQueue, red
     await queue.push([entry(1, 0.5, Tier.SAFE, because="sweep")])
     await queue.claim(1)
     await queue.push([entry(1, 0.2, Tier.HIGH_RISK, because="price", health_factor=7)])
-    await let_end(redis, "lease", address(1))
+    await let_end(redis, State.LEASED, address(1))
     [again] = await queue.claim(1)
     assert (again.tier, again.health_factor, again.because, again.tries) == (Tier.HIGH_RISK, 7, "sweep, price", 1)
 
@@ -43,7 +43,7 @@ async def test_a_late_worker_is_refused(queue: BorrowerQueue, redis: Redis) -> N
     """After the lease ran out and another claimed, the first token proves nothing."""
     await queue.push([entry(1)])
     late = await queue.claim(1)
-    await let_end(redis, "lease", address(1))
+    await let_end(redis, State.LEASED, address(1))
     current = await queue.claim(1)
     assert await queue.done(late) == []
     assert await queue.renew(late) == []

@@ -166,7 +166,7 @@ class QueueMachine(RuleBasedStateMachine):
     def lease_ends(self, data) -> None:
         """A worker died: its borrower is ready again at the next claim."""
         borrower = data.draw(st.sampled_from(self.in_state(State.LEASED)))
-        self.run(let_end(self.redis, "lease", borrower))
+        self.run(let_end(self.redis, State.LEASED, borrower))
         member = self.model[borrower]
         member.tries += 1
         member.leave_lease(State.READY)
@@ -177,7 +177,7 @@ class QueueMachine(RuleBasedStateMachine):
     def back_off_ends(self, data) -> None:
         """The pause of a failed borrower is over."""
         borrower = data.draw(st.sampled_from(self.in_state(State.LATER)))
-        self.run(let_end(self.redis, "later", borrower))
+        self.run(let_end(self.redis, State.LATER, borrower))
         self.model[borrower].state = State.READY
         self.claim(1)
 

@@ -1,14 +1,17 @@
 """Pushing a borrower that is already queued."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from liqcli.errors import InputError
 from liqcli.model import NO_DEBT, Tier
-from liqcli.store.entries import DEAD_MARK, State, base_of, pack_value, pack_wide, unpack_item, unpack_wide
+from liqcli.store.entries import State, base_of, pack_entries, pack_wide, unpack_item, unpack_wide
 from liqcli.store.queue import BorrowerQueue, Entry
-from tests.store.conftest import address, entry
+from tests.store.conftest import NAMESPACE, address, entry
 
 
 async def test_a_thousand_events_are_one_member(queue: BorrowerQueue) -> None:
@@ -24,6 +27,15 @@ async def test_the_most_urgent_score_wins(queue: BorrowerQueue) -> None:
     await queue.push([entry(1, 0.9, Tier.SAFE), entry(1, 0.8, Tier.HIGH_RISK), entry(1, 0.1, Tier.LOW_RISK)])
     [claim] = await queue.claim(1)
     assert (claim.tier, claim.score) == (Tier.HIGH_RISK, 0.8)
+
+
+async def test_the_same_again_changes_nothing(queue: BorrowerQueue, redis: Redis) -> None:
+    """A borrower pushed twice with the same facts keeps its place in the order, and its reason stands once."""
+    await queue.push([entry(1, 0.3, health_factor=7), entry(2, 0.3)])
+    before = await redis.dump(f"{{{NAMESPACE}:s0}}:queue"), await redis.dump(f"{{{NAMESPACE}:s0}}:info")
+    await asyncio.sleep(0.01)
+    assert await queue.push([entry(1, 0.3, health_factor=7), entry(2, 0.3)]) == 0
+    assert (await redis.dump(f"{{{NAMESPACE}:s0}}:queue"), await redis.dump(f"{{{NAMESPACE}:s0}}:info")) == before
 
 
 async def test_the_newest_health_factor_wins(queue: BorrowerQueue) -> None:
@@ -65,10 +77,10 @@ async def test_only_addresses_are_taken(queue: BorrowerQueue, borrower: str) -> 
 )
 def test_packing_is_exact(score: float, tier: Tier, health_factor: int | None, because: str) -> None:
     """Tier, score to four digits, health factor and reason come out as they went in."""
-    value = pack_value(Entry(address(1), score, tier, health_factor, because), DEAD_MARK)
-    item = unpack_item(bytes.fromhex(address(1)[2:]), value, 3000.0, rank=base_of(tier, score) + 1000.0)
+    member, sized, _ = pack_entries([Entry(address(1), score, tier, health_factor, because)])
+    item = unpack_item(member, sized[1:], base_of(tier, score) + 1000.0, 3000.0, None)
     assert (item.score, item.tier, item.health_factor, item.because) == (score, tier, health_factor, because)
-    assert (item.age_s, item.state) == (2.0, State.DEAD)
+    assert (item.age_s, item.state) == (2.0, State.READY)
 
 
 @given(st.none() | st.integers(0, 2**256 - 1), st.binary(max_size=5))

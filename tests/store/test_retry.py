@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 
 from liqcli.model import Tier
+from liqcli.store.entries import place
 from liqcli.store.queue import BorrowerQueue, State
 from tests.store.conftest import NAMESPACE, address, entry, let_end
 
@@ -10,7 +11,7 @@ from tests.store.conftest import NAMESPACE, address, entry, let_end
 async def _fail(queue: BorrowerQueue, redis: Redis, times: int) -> None:
     for attempt in range(times):
         if attempt:
-            await let_end(redis, "later", address(1))
+            await let_end(redis, State.LATER, address(1))
         claims = await queue.claim(1)
         assert await queue.retry(claims, f"reason {attempt}") == claims
 
@@ -21,11 +22,11 @@ async def test_a_failed_borrower_waits_longer_each_time(queue: BorrowerQueue, re
     for pause_ms in (1000, 2000, 4000):
         await queue.retry(await queue.claim(1), "read failed")
         seconds, micros = await redis.time()
-        due = await redis.zscore(f"{{{NAMESPACE}:s0}}:later", bytes.fromhex(address(1)[2:]))
+        due = await redis.zscore(f"{{{NAMESPACE}:s0}}:queue", bytes.fromhex(address(1)[2:]))
         assert due is not None
-        assert pause_ms - 200 < due - (seconds * 1000 + micros / 1000) <= pause_ms
+        assert pause_ms - 200 < due - float(place(State.LATER)[0]) - (seconds * 1000 + micros / 1000) <= pause_ms
         assert await queue.claim(1) == []
-        await let_end(redis, "later", address(1))
+        await let_end(redis, State.LATER, address(1))
 
 
 async def test_after_max_tries_it_is_a_dead_letter(queue: BorrowerQueue, redis: Redis) -> None:
@@ -53,7 +54,7 @@ async def test_an_event_during_the_last_try_is_not_buried(queue: BorrowerQueue, 
     """What arrives during the try that fails for good counts as arriving after it."""
     await queue.push([entry(1)])
     await _fail(queue, redis, 4)
-    await let_end(redis, "later", address(1))
+    await let_end(redis, State.LATER, address(1))
     claims = await queue.claim(1)
     await queue.push([entry(1, because="borrow")])
     await queue.retry(claims, "last")
@@ -74,7 +75,7 @@ async def test_success_forgets_failures(queue: BorrowerQueue, redis: Redis) -> N
     """After done nothing is left of a borrower, and its next entry starts from zero."""
     await queue.push([entry(1)])
     await _fail(queue, redis, 2)
-    await let_end(redis, "later", address(1))
+    await let_end(redis, State.LATER, address(1))
     await queue.done(await queue.claim(1))
     assert await queue.show(address(1)) is None
     await queue.push([entry(1)])

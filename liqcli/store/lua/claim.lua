@@ -6,38 +6,41 @@ local SHARE = 8 -- one place in eight is for a starving lower tier
 
 if redis.call('HEXISTS', meta, 'paused') == 1 then return {0} end
 
--- Expired leases and ended back-offs go back to `ready` with the rank they had.
-local function bring_back(place, added_tries)
-  local members = redis.call('ZRANGEBYSCORE', place, '-inf', now, 'LIMIT', 0, CHUNK)
+-- Those of a place whose time has come go back to `ready` with the rank they had.
+local function bring_back(place, last, added_tries)
+  local members = redis.call('ZRANGEBYSCORE', queue, place, last, 'LIMIT', 0, CHUNK)
   if #members == 0 then return 0 end
-  local values = fetch(members)
+  local values, news = fetch(members), news_of(members)
   for i, member in ipairs(members) do
     local value = values[i] or unknown()
-    local news = redis.call('HGET', dirty, member)
-    if news then value = merge(value, news) end
-    make_ready(member, with(value, 0, tries_of(value) + added_tries, READY))
+    if news[i] then value = merge(value, news[i]) end
+    put_ready(member, settled(value, base_of(value), tries_of(value) + added_tries))
   end
+  write()
   redis.call('HDEL', dirty, unpack(members))
-  redis.call('ZREM', place, unpack(members))
   return #members
 end
 
 for _ = 1, 10 do
-  local expired = bring_back(lease, 1)
+  local expired = bring_back(LEASED, LEASED + now, 1)
   count('expired', expired)
-  if expired + bring_back(later, 0) == 0 then break end
+  if expired + bring_back(LATER, LATER + now, 0) + bring_back(STRAY, '+inf', 0) == 0 then break end
 end
 
 local token = redis.call('HINCRBY', meta, 'fence', 1)
 
--- Those of a lower tier's next members that have really waited too long; a low score alone makes none old.
+-- A tier's next members that have really waited too long, and their ranks; a low score alone makes none old.
 local function overdue_in(tier, places)
   local start = tier * BAND
-  local members = redis.call('ZRANGEBYSCORE', ready, start, start + ZERO + now - starving_ms, 'LIMIT', 0, places)
+  local found = redis.call(
+    'ZRANGEBYSCORE', queue, start, start + ZERO + now - starving_ms, 'WITHSCORES', 'LIMIT', 0, places
+  )
   local old = {}
-  for i, value in ipairs(#members > 0 and fetch(members) or {}) do
-    value = value and timed(value, redis.call('ZSCORE', ready, members[i]))
-    if value and now - struct.unpack('<d', value) > starving_ms then old[#old + 1] = members[i] end
+  for i, value in ipairs(#found > 0 and fetch(every_second(found, 1)) or {}) do
+    local rank = found[2 * i]
+    if value and now - (rank - base_of(value)) > starving_ms then
+      old[#old + 1], old[#old + 2] = found[2 * i - 1], rank
+    end
   end
   return old
 end
@@ -46,72 +49,85 @@ end
 local function starving(places)
   local found = {}
   for turn = 1, lowest do
-    if #found >= places then break end
-    for _, member in ipairs(overdue_in(1 + (token + turn) % lowest, places - #found)) do found[#found + 1] = member end
+    if #found >= 2 * places then break end
+    local overdue = overdue_in(1 + (token + turn) % lowest, places - #found / 2)
+    for _, item in ipairs(overdue) do found[#found + 1] = item end
   end
   return found
 end
 
+-- Members and their ranks, in turns.
 local function choose()
   local places = math.floor(want / SHARE)
   if places == 0 and token % SHARE == 0 then places = 1 end
   local overdue, chosen, seen = starving(places), {}, {}
-  for _, member in ipairs(overdue) do seen[member] = true end
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', ceiling, 'LIMIT', 0, want)) do
-    if #chosen + #overdue >= want then break end
-    if not seen[member] then chosen[#chosen + 1] = member end
+  local urgent = redis.call('ZRANGEBYSCORE', queue, '-inf', ceiling, 'WITHSCORES', 'LIMIT', 0, want)
+  if #overdue == 0 then return urgent end
+  for i = 1, #overdue, 2 do seen[overdue[i]] = true end
+  for i = 1, #urgent, 2 do
+    if #chosen + #overdue >= 2 * want then break end
+    if not seen[urgent[i]] then chosen[#chosen + 1], chosen[#chosen + 2] = urgent[i], urgent[i + 1] end
   end
-  for _, member in ipairs(overdue) do chosen[#chosen + 1] = member end
+  for _, item in ipairs(overdue) do chosen[#chosen + 1] = item end
   return chosen
 end
 
-local waits, out, foreign = {}, {token}, 0
+local out, foreign, waits = {token}, {}, {}
+local pack, sub = struct.pack, string.sub
+local ends = string.format('%.0f', LEASED + now + lease_ms)
 
-local function note_wait(value)
-  local pushed, base = struct.unpack('<dd', value)
-  local bucket = math.floor(4 * math.log(math.max(now - pushed, 0) + 1) / math.log(2))
-  local field = math.floor(base / BAND) .. ':' .. bucket
-  waits[field] = (waits[field] or 0) + 1
-end
-
-local function lease_all(members)
+-- The caller gets the values behind the token.
+local function lease_all(chosen)
+  local members, leases, kept, n, handed = every_second(chosen, 1), {}, {}, 0, #out
   local values = fetch(members)
-  local ranks = redis.call('ZMSCORE', ready, unpack(members))
-  local stamp = struct.pack('<d', token)
-  local leases, kept = {}, {}
-  for i, member in ipairs(members) do
-    local value = values[i] or unknown()
-    local held = state_of(value) == LEASED and redis.call('ZSCORE', lease, member)
-    if #member ~= 20 then
-      foreign = foreign + 1
-    elseif not held then
-      value = string.sub(timed(value, ranks[i]), 1, 16) .. stamp .. string.sub(value, 25, 26) .. LEASED .. string.sub(value, 28)
-      leases[#leases + 1] = now + lease_ms
-      leases[#leases + 1] = member
-      kept[#kept + 1] = member
-      kept[#kept + 1] = value
-      out[#out + 1] = member
-      out[#out + 1] = value
-      note_wait(value)
+  for i = 1, #members do
+    local member, value = members[i], values[i]
+    if #member == 20 then
+      local base = value and base_of(value) or ZERO
+      local pushed = value and chosen[2 * i] - base or 0
+      if pushed <= 0 then pushed = now end -- a rank of somebody else's
+      local rest = sub(value or unknown(), 17)
+      leases[n + 1], leases[n + 2] = ends, member
+      kept[n + 1], kept[n + 2] = member, pack('<ddc0', pushed, token, rest)
+      out[handed + n + 1], out[handed + n + 2] = member, rest
+      n = n + 2
+      local waited = base - base % BAND + (pushed < now and now - pushed or 0)
+      waits[waited] = (waits[waited] or 0) + 1
+    else
+      foreign[#foreign + 1] = member
     end
   end
-  if #kept > 0 then
-    redis.call('ZADD', lease, unpack(leases))
+  if n > 0 then
     redis.call('HSET', info, unpack(kept))
+    redis.call('ZADD', queue, unpack(leases))
   end
-  redis.call('ZREM', ready, unpack(members))
 end
 
 local chosen = choose()
-for first = 1, #chosen, CHUNK do lease_all({unpack(chosen, first, math.min(first + CHUNK - 1, #chosen))}) end
-
-local window = math.floor(now / WINDOW_MS)
-local waited = KEYS[9 + window % 2]
-if next(waits) and redis.call('HGET', waited, 'window') ~= tostring(window) then
-  redis.call('DEL', waited)
-  redis.call('HSET', waited, 'window', window)
+for first = 1, #chosen, 2 * CHUNK do
+  lease_all({unpack(chosen, first, math.min(first + 2 * CHUNK - 1, #chosen))})
 end
-for field, by in pairs(waits) do redis.call('HINCRBY', waited, field, by) end
+for first = 1, #foreign, CHUNK do
+  redis.call('ZREM', queue, unpack(foreign, first, math.min(first + CHUNK - 1, #foreign)))
+end
+
+-- Counted by tier and quarter of an octave.
+local function note_waits()
+  local window, buckets = math.floor(now / WINDOW_MS), {}
+  local key = KEYS[6 + window % 2]
+  if redis.call('HGET', key, 'window') ~= tostring(window) then
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'window', window)
+  end
+  for waited, by in pairs(waits) do
+    local bucket = math.floor(4 * math.log(waited % BAND + 1) / math.log(2))
+    local field = math.floor(waited / BAND) .. ':' .. bucket
+    buckets[field] = (buckets[field] or 0) + by
+  end
+  for field, by in pairs(buckets) do redis.call('HINCRBY', key, field, by) end
+end
+
+if #out > 1 then note_waits() end
 count('claimed', (#out - 1) / 2)
-count('foreign', foreign)
+count('foreign', #foreign)
 return out

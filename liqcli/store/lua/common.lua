@@ -1,59 +1,54 @@
--- Shared by every queue script. A borrower is in exactly one of four sorted sets:
---   ready (score = rank), lease (score = end of lease), later (score = not before), dead (score = time of death)
--- and has one packed value in `info`; facts that arrive while it is leased wait in `dirty`.
--- Lua has no rollback: every script reads first, writes the new place next and leaves the old place last,
--- so that an error half-way leaves a borrower in two places, never in none.
-local ready, lease, later, dead, info, dirty, reason, meta = unpack(KEYS)
+-- Shared by every queue script. All borrowers stand in one sorted set, and the score says where:
+--   ready (its rank) | leased (+ end of lease) | later (+ not before) | dead (+ time of death)
+-- so that each is in exactly one place whatever happens in the middle of a script. Its packed value is in `info`; facts
+-- that arrive while it is leased wait in `dirty`. Lua has no rollback: facts are written first and the borrower is moved
+-- last; one that has no facts is looked at.
+local queue, info, dirty, reason, meta = unpack(KEYS)
 
 local CHUNK = 500 -- unpack() fails near 8,000 values
-local READY, LEASED, LATER, DEAD = 'R', 'L', 'W', 'D'
--- First pushed (ms), base (tier and score), token, tries, state; then health factor and reasons. What was pushed once
--- and not touched since has 0 as its time: there it is rank - base, so that a push can store values as they come.
-local HEAD = '<dddHc1'
-local HEAD_SIZE = 27
-local BAND = 1e13 -- width of a tier in the ranks
+local BAND = 1e13 -- width of a tier or of a place in the scores
+local LEASED, LATER, DEAD, STRAY = 5 * BAND, 6 * BAND, 7 * BAND, 8 * BAND
 local ZERO = 1e8 -- base of score 0 inside a tier
+-- First pushed (ms), token, base (tier and score), tries; then health factor and reasons. While a borrower is ready the
+-- first two are 0, and its first push was at rank - base: so a push stores values as they come.
+local HEAD = '<dddH'
+local HEAD_SIZE = 26
+local UNTOUCHED = struct.pack('<dd', 0, 0)
 local REASONS_LIMIT = 160
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local function rank(value)
-  local pushed, base = struct.unpack('<dd', value)
-  return pushed + base
+local function is_leased(place)
+  return place >= LEASED and place < LATER
 end
 
--- The value with the time of its first push in it.
-local function timed(value, at)
-  local pushed, base = struct.unpack('<dd', value)
-  if pushed > 0 then return value end
-  return struct.pack('<d', at and at - base or now) .. string.sub(value, 9)
-end
-
-local function state_of(value)
-  return string.sub(value, HEAD_SIZE, HEAD_SIZE)
-end
-
-local function token_of(value)
-  return struct.unpack('<d', value, 17)
+local function base_of(value)
+  return (struct.unpack('<d', value, 17))
 end
 
 local function tries_of(value)
-  return struct.unpack('<H', value, 25)
+  return (struct.unpack('<H', value, 25))
 end
 
 local function tier_of(value)
-  return math.floor(struct.unpack('<d', value, 9) / BAND)
+  return math.floor(base_of(value) / BAND)
 end
 
-local function with(value, token, tries, state)
-  return string.sub(value, 1, 16) .. struct.pack('<dHc1', token, math.min(tries, 65535), state)
-    .. string.sub(value, HEAD_SIZE + 1)
+-- A ready borrower's value with the time of its first push in it.
+local function timed(value, place)
+  if place >= LEASED then return value end
+  return struct.pack('<d', place - base_of(value)) .. string.sub(value, 9)
+end
+
+-- The value with no token.
+local function settled(value, base, tries)
+  return struct.pack(HEAD, struct.unpack('<d', value), 0, base, math.min(tries, 65535)) .. string.sub(value, HEAD_SIZE + 1)
 end
 
 -- A member whose value is missing was written by someone else: it is unknown, so it is looked at first.
 local function unknown()
-  return struct.pack(HEAD, now, ZERO, 0, 0, READY) .. '\0' .. 'found without facts'
+  return struct.pack(HEAD, now, 0, ZERO, 0) .. '\0' .. 'found without facts'
 end
 
 local function facts_of(value)
@@ -62,19 +57,17 @@ local function facts_of(value)
 end
 
 local function join_reasons(old, new)
-  if string.find(', ' .. old .. ', ', ', ' .. new .. ', ', 1, true) then return old end
+  if old == new or string.find(', ' .. old .. ', ', ', ' .. new .. ', ', 1, true) then return old end
   if #old + #new + 2 > REASONS_LIMIT then return old end
   return old .. ', ' .. new
 end
 
 -- The most urgent tier and score, the age of the first, the newest health factor, all reasons.
 local function merge(old, new)
-  local pushed, base, token, tries, state = struct.unpack(HEAD, old)
-  local new_pushed, new_base = struct.unpack('<dd', new)
   local health, reasons = facts_of(old)
   local new_health, new_reasons = facts_of(new)
   if #new_health > 1 then health = new_health end
-  return struct.pack(HEAD, math.min(pushed, new_pushed), math.min(base, new_base), token, tries, state)
+  return string.sub(old, 1, 16) .. struct.pack('<d', math.min(base_of(old), base_of(new))) .. string.sub(old, 25, 26)
     .. health .. join_reasons(reasons, new_reasons)
 end
 
@@ -101,33 +94,55 @@ local function fetch(members)
   return values
 end
 
-local function every_second(list, from, to)
+-- What arrived for these while they were leased: mostly nothing, which is cheap to see.
+local function news_of(members)
+  if redis.call('EXISTS', dirty) == 0 then return {} end
+  return redis.call('HMGET', dirty, unpack(members))
+end
+
+local function every_second(list, from)
   local part, n = {}, 0
-  for i = from, to, 2 do
+  for i = from, #list, 2 do
     n = n + 1
     part[n] = list[i]
   end
   return part
 end
 
--- Puts one borrower into `ready`; the caller leaves the old place afterwards.
-local function make_ready(member, value)
-  redis.call('ZADD', ready, rank(value), member)
-  redis.call('HSET', info, member, value)
+local facts, moves = {}, {}
+
+-- What a borrower's value and, unless it stays, its place shall be, once `write` is called.
+local function put(member, value, place)
+  local n = #facts
+  facts[n + 1], facts[n + 2] = member, value
+  if place then
+    n = #moves
+    moves[n + 1], moves[n + 2] = place, member
+  end
+end
+
+local function put_ready(member, value)
+  local pushed, _, base = struct.unpack('<ddd', value)
+  put(member, UNTOUCHED .. string.sub(value, 17), (pushed > 0 and pushed or now) + base)
+end
+
+local function write()
+  if #facts > 0 then redis.call('HSET', info, unpack(facts)) end
+  if #moves > 0 then redis.call('ZADD', queue, unpack(moves)) end
+  facts, moves = {}, {}
 end
 
 -- An event for a borrower that is already known.
-local function arrive(member, old, new)
-  local state = state_of(old)
-  if state == READY then old = timed(old, redis.call('ZSCORE', ready, member)) end
-  if state == LEASED then
+local function arrive(member, old, place, new)
+  if is_leased(place) then
     local waiting = redis.call('HGET', dirty, member)
-    redis.call('HSET', dirty, member, waiting and merge(waiting, new) or new)
-  elseif state == LATER and tier_of(new) >= tier_of(old) then
-    redis.call('HSET', info, member, merge(old, new)) -- its back-off stands
-  else
-    make_ready(member, with(merge(old, new), 0, tries_of(old), READY))
-    redis.call('ZREM', later, member)
-    redis.call('ZREM', dead, member)
+    redis.call('HSET', dirty, member, waiting and merge(waiting, new) or timed(new, now + base_of(new)))
+    return
+  end
+  local both = merge(old, new)
+  if place >= DEAD or place >= LATER and tier_of(new) < tier_of(old) then
+    put_ready(member, both)
+  elseif both ~= old then -- a back-off stands
+    put(member, both, place < LEASED and place + base_of(both) - base_of(old))
   end
 end

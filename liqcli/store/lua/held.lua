@@ -1,20 +1,23 @@
--- For scripts that act on leases. Calls act(member, value) for each pair (member, token) in ARGV from `first` on
--- whose token still holds, and returns 1 or 0 for each.
-local function for_held(first, act)
-  local accepted, seen = {}, {}
-  for start = first, #ARGV, 2 * CHUNK do
-    local members = every_second(ARGV, start, math.min(start + 2 * CHUNK - 1, #ARGV))
-    local values = fetch(members)
-    for i, member in ipairs(members) do
-      local value = values[i]
-      local holds = value and not seen[member] and state_of(value) == LEASED
-        and token_of(value) == tonumber(ARGV[start + 2 * i - 1])
-      if holds then
-        act(member, value)
-        seen[member] = true
+-- For scripts that act on leases. ARGV[1] and ARGV[2]: members and their tokens, each as one string. Calls
+-- act(members, values) for those whose token still holds, and returns which of them, counted from 0, do not.
+local function for_held(act)
+  local total, refused, seen = #ARGV[1] / 20, {}, {}
+  for first = 1, total, CHUNK do
+    local size = math.min(CHUNK, total - first + 1)
+    local asked = {struct.unpack(string.rep('c20', size), ARGV[1], 20 * first - 19)}
+    local tokens = {struct.unpack(string.rep('c8', size), ARGV[2], 8 * first - 7)}
+    asked[size + 1] = nil
+    local stored, members, values, n = fetch(asked), {}, {}, 0
+    for i = 1, size do
+      local member, value = asked[i], stored[i]
+      if value and not seen[member] and string.sub(value, 9, 16) == tokens[i] then
+        n = n + 1
+        seen[member], members[n], values[n] = true, member, value
+      else
+        refused[#refused + 1] = first + i - 2
       end
-      accepted[#accepted + 1] = holds and 1 or 0
     end
+    if n > 0 then act(members, values) end
   end
-  return accepted
+  return refused
 end

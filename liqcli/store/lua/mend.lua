@@ -4,34 +4,29 @@ local deed, argument = ARGV[1], ARGV[2]
 local changed = 0
 
 local function forget(member)
-  for _, place in ipairs({ready, later, dead}) do redis.call('ZREM', place, member) end
+  redis.call('ZREM', queue, member)
   redis.call('HDEL', reason, member)
   redis.call('HDEL', info, member)
 end
 
-local function bring_forward(member, value)
-  value = timed(value, redis.call('ZSCORE', ready, member))
-  if deed == 'promote' then
-    local pushed = struct.unpack('<d', value)
-    value = struct.pack('<dd', pushed, tonumber(argument)) .. string.sub(value, 17)
-  end
-  make_ready(member, with(value, 0, 0, READY))
-  redis.call('ZREM', later, member)
-  redis.call('ZREM', dead, member)
+local function bring_forward(member, value, place)
+  local base = deed == 'promote' and tonumber(argument) or base_of(value)
+  put_ready(member, settled(timed(value, place), base, 0))
+  write()
 end
 
 for i = 3, #ARGV do
   local member = ARGV[i]
-  local value = fetch({member})[1]
-  local free = value and state_of(value) ~= LEASED
+  local value, place = fetch({member})[1], tonumber(redis.call('ZSCORE', queue, member))
+  local free = place and not is_leased(place)
   if deed == 'drop' or deed == 'count' then
     local meant = argument == '' or (value and tier_of(value) == tonumber(argument))
-    if meant and (free or not value) then
+    if meant and free then
       if deed == 'drop' then forget(member) end
       changed = changed + 1
     end
-  elseif free and not (deed == 'requeue' and state_of(value) == READY) then
-    bring_forward(member, value)
+  elseif value and free and not (deed == 'requeue' and place < LEASED) then
+    bring_forward(member, value, place)
     changed = changed + 1
   end
 end

@@ -1,36 +1,46 @@
--- ARGV: 1 if no member stands twice, how many, and all of them as one string: member, size of value, value whose time is 0.
--- One argument, because an argument costs more than taking the string apart.
-local unique, total, packed = ARGV[1] == '1', tonumber(ARGV[2]), ARGV[3]
-local stamp = struct.pack('<d', now)
+-- ARGV: 1 if no member stands twice, members as one string, their values, each behind its size, as another, and their bases.
+-- Columns, because an argument costs more than taking a string apart.
+local unique, total, packed, bases = ARGV[1] == '1', #ARGV[2] / 20, ARGV[3], ARGV[4]
 local added, at = 0, 1
 
-local function take(wanted)
-  local members, values = {}, {}
-  for i = 1, wanted do members[i], values[i], at = struct.unpack('<c20Bc0', packed, at) end
-  return members, values
+local function take(first, size)
+  local members = {struct.unpack(string.rep('c20', size), ARGV[2], 20 * first - 19)}
+  local values = {struct.unpack(string.rep('Bc0', size), packed, at)}
+  local based = {struct.unpack('<' .. string.rep('d', size), bases, 8 * first - 7)}
+  local ranks, pairs_of = {}, {}
+  for i = 1, size do
+    ranks[2 * i - 1], ranks[2 * i] = now + based[i], members[i]
+    pairs_of[2 * i - 1], pairs_of[2 * i] = members[i], values[i]
+  end
+  members[size + 1], at = nil, values[size + 1]
+  return members, values, ranks, pairs_of
 end
 
-local function add(members, values)
-  local known, ranks, fresh, n = fetch(members), {}, {}, 0
+-- Some are here already, ready or elsewhere. One of them with the very same value is ready, and nothing is new about it.
+local function mix(members, values, ranks)
+  local known, places = fetch(members), redis.call('ZMSCORE', queue, unpack(members))
   for i, member in ipairs(members) do
-    local value = values[i]
-    if known[i] then
-      arrive(member, known[i], stamp .. string.sub(value, 9))
-    else
-      ranks[n + 1], ranks[n + 2] = now + struct.unpack('<d', value, 9), member
-      fresh[n + 1], fresh[n + 2] = member, value
-      n = n + 2
+    if not known[i] then
+      put(member, values[i], ranks[2 * i - 1])
+      added = added + 1
+    elseif known[i] ~= values[i] then
+      arrive(member, known[i], tonumber(places[i]), values[i])
     end
   end
-  if n > 0 then
-    redis.call('ZADD', ready, unpack(ranks))
-    redis.call('HSET', info, unpack(fresh))
-  end
-  added = added + n / 2
+  write()
 end
 
 local step = unique and CHUNK or 1
-for left = total, 1, -step do add(take(math.min(step, left))) end
+for first = 1, total, step do
+  local size = math.min(step, total - first + 1)
+  local members, values, ranks, pairs_of = take(first, size)
+  if redis.call('ZADD', queue, 'NX', unpack(ranks)) == size then
+    redis.call('HSET', info, unpack(pairs_of))
+    added = added + size
+  else
+    mix(members, values, ranks)
+  end
+end
 count('pushed', total)
 count('merged', total - added)
 tick('i', added)

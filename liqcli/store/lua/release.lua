@@ -1,8 +1,9 @@
--- Gives leases back untouched. ARGV: member, token, ...
-return for_held(1, function(member, value)
-  local news = redis.call('HGET', dirty, member)
-  if news then value = merge(value, news) end
-  make_ready(member, with(value, 0, tries_of(value), READY))
-  redis.call('HDEL', dirty, member)
-  redis.call('ZREM', lease, member)
+-- Gives leases back untouched.
+return for_held(function(members, values)
+  local news = news_of(members)
+  for i, member in ipairs(members) do
+    put_ready(member, news[i] and merge(values[i], news[i]) or values[i])
+  end
+  write()
+  redis.call('HDEL', dirty, unpack(members))
 end)
