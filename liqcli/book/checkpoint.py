@@ -13,7 +13,7 @@ from typing import Any
 
 from liqcli.aave.account import EMode
 from liqcli.book.positions import Book, Identity
-from liqcli.book.state import Account, Doubt, ReserveState, Token
+from liqcli.book.state import Account, Doubt, ReserveState, Token, shared
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.errors import InputError
 
@@ -146,7 +146,7 @@ def _fill(book: Book, body: Mapping[str, Any]) -> None:
     ledger.emodes = {number: (EMode(*emode), source) for number, emode, source in body["emodes"]}
     for address, collateral, debt, indexes, used, emode, as_of, why_unknown in body["accounts"]:
         account = Account()
-        account.restore((collateral, debt, indexes, frozenset(used), emode, as_of, why_unknown))
+        account.restore((collateral, debt, indexes, shared(frozenset(used)), emode, as_of, why_unknown))
         ledger.put_account(address, account)
         if why_unknown is not None:
             ledger.unknown.add(address)

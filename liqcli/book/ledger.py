@@ -28,7 +28,7 @@ from liqcli.book.events import (
     Upgraded,
 )
 from liqcli.book.scaled import balance_of, rounds_directionally, scaled_after
-from liqcli.book.state import Account, Before, Changes, Doubt, EModes, Image, ReserveState, Token
+from liqcli.book.state import Account, Before, Changes, Doubt, EModes, Image, ReserveState, Token, shared
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.model import Address, EventKind
 
@@ -280,7 +280,7 @@ class Ledger:
         reserve_id = self.ids.get(event.asset)
         account = self._live(event.account, event.block)
         if account is not None and reserve_id is not None:
-            account.used = account.used | {reserve_id} if event.used else account.used - {reserve_id}
+            account.used = shared(account.used | {reserve_id} if event.used else account.used - {reserve_id})
 
     def _enter(self, event: EModeEntered) -> None:
         account = self._live(event.account, event.block)

@@ -13,7 +13,7 @@ from liqcli.aave.account import AccountData, EMode, Position, Reserve, account_d
 from liqcli.aave.ray import Version
 from liqcli.book.events import BookEvent, Unmade
 from liqcli.book.ledger import Ledger
-from liqcli.book.state import Account, Before, Changes, ReserveState
+from liqcli.book.state import Account, Before, Changes, ReserveState, shared
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.errors import LiqError, Unreachable
 from liqcli.model import Address
@@ -253,7 +253,8 @@ class Book:
             return False
         account = Account()
         account.collateral, account.debt = dict(position.scaled_collateral), dict(position.scaled_debt)
-        account.indexes, account.used, account.emode = dict(indexes or {}), position.collateral_ids, position.emode
+        account.indexes, account.used = dict(indexes or {}), shared(position.collateral_ids)
+        account.emode = position.emode
         account.as_of = block
         self.ledger.put_account(position.borrower, account)
         if block > self.cursor:

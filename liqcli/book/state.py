@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from liqcli.aave.account import EMode, Reserve, debt_index_at, liquidity_index_at
@@ -58,6 +59,12 @@ class Token:
     def copy(self) -> "Token":
         """A twin that a later upgrade leaves alone."""
         return copy(self)
+
+
+@lru_cache(maxsize=65_536)
+def shared(reserve_ids: frozenset[int]) -> frozenset[int]:
+    """The one copy of a set: most accounts have one of a few, and each copy would take 216 bytes."""
+    return reserve_ids
 
 
 class Account:

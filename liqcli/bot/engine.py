@@ -26,7 +26,7 @@ from liqcli.bot.execute import Executor
 from liqcli.bot.idle import Idle
 from liqcli.bot.notes import Note, Tell
 from liqcli.bot.pulse import Pulse
-from liqcli.bot.risk import score, tier_of
+from liqcli.bot.risk import most_telling, score, tier_of
 from liqcli.bot.tally import Tally
 from liqcli.bot.tune import Tuner
 from liqcli.bot.watchlist import Watchlist
@@ -196,7 +196,7 @@ class Engine:
         """Take what is in the channel: who is near or unknown goes to the queue, the book vouches for the others."""
         waiting, size = await self.events.take_all()
         events = tuple(chain.from_iterable(waiting))
-        kinds = _most_telling(events)
+        kinds = most_telling(events)
         vouched = self.mirror.surely_above(list(kinds), self.settings.event_threshold) - self.watchlist.failed
         entries = [
             self._entry(event.kind, borrower, event.at)
@@ -443,13 +443,3 @@ class Engine:
         if monotonic() - self._warned_at >= _WARN_EVERY_S:
             self._warned_at = monotonic()
             self._tell(Note("warn", text))
-
-
-def _most_telling(events: Arrivals) -> dict[Address, Event]:
-    """One event a borrower: of the kind that can have hurt most, the first of its kind."""
-    kinds: dict[Address, Event] = {}
-    for event in events:
-        kept = kinds.get(event.borrower)
-        if kept is None or score(event.kind, None) < score(kept.kind, None):
-            kinds[event.borrower] = event
-    return kinds

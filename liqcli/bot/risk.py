@@ -4,9 +4,10 @@ Health factors decide as integers; the score is a float because it only orders.
 """
 
 import math
+from collections.abc import Iterable
 
 from liqcli.config import PaceSettings, TierSettings
-from liqcli.model import BASE_UNIT, NO_DEBT, WAD, EventKind, Pace, Reading, Tier
+from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Address, Event, EventKind, Pace, Reading, Tier
 
 _WEIGHT = {
     EventKind.BORROW: 8.0,
@@ -49,6 +50,16 @@ def score(kind: EventKind, reading: Reading | None) -> float:
     debt_usd = 0.0 if reading is None else reading.debt_base / BASE_UNIT
     size = 1.0 + math.log10(1.0 + debt_usd) / 8.0
     return 1.0 / (1.0 + _WEIGHT[kind] * closeness * size)
+
+
+def most_telling(events: Iterable[Event]) -> dict[Address, Event]:
+    """One event a borrower: of the kind that can have hurt most, the first of its kind."""
+    kinds: dict[Address, Event] = {}
+    for event in events:
+        kept = kinds.get(event.borrower)
+        if kept is None or score(event.kind, None) < score(kept.kind, None):
+            kinds[event.borrower] = event
+    return kinds
 
 
 def _closeness(health_factor: int) -> float:
