@@ -24,8 +24,8 @@ SHORTEST_PAUSE_S = 0.01
 FEED_DEVIATION = 0.001
 """A feed is set when its price has moved by this much, as real feeds do."""
 NEWCOMER_CHANCE = 0.08
-DEPARTURE_CHANCE = NEWCOMER_CHANCE
-"""As many leave as come, so that a long play has as many people at its end as at its beginning."""
+GROWTH = 1.02
+"""From so many times the first people on, one leaves for each who comes: a long play stays as it is."""
 NEWCOMER_SPREAD = (0.35, 0.95)
 FAILURES_IN_A_ROW = 10
 
@@ -51,6 +51,7 @@ class Scenario:
         self._dice = random.Random(f"{seed}:scenario")  # noqa: S311 - a scenario, not a secret
         self._course = price_course(seed)
         self._newcomers = 0
+        self._most_people = round(len(plans) * GROWTH)
         self.people = [plan.borrower for plan in plans]
         self.prices = {asset.listing.symbol: asset.listing.price for asset in market.assets}
         self.done: Counter[str] = Counter()
@@ -108,10 +109,9 @@ class Scenario:
 
     def _leaving(self, cast: Sequence[Address]) -> list[Address]:
         """Who leaves in this step, if anybody; whose departure is refused keeps the position and does nothing more."""
-        free = [person for person in self.people if person not in cast]
-        if not free or self._dice.random() >= DEPARTURE_CHANCE:
+        if len(self.people) <= self._most_people:
             return []
-        leaver = self._dice.choice(free)
+        leaver = self._dice.choice([person for person in self.people if person not in cast])
         self.people.remove(leaver)
         return [leaver]
 

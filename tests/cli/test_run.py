@@ -181,5 +181,5 @@ def test_a_market_is_found_by_its_provider_alone(place, running):
     summary = finished.json
     assert finished.code == 0, finished.err
     assert (summary["mode"], summary["market"], summary["liquidations"]["sent"]) == ("dry run", "mine", 0)
-    assert summary["borrowers"] >= 190
+    assert summary["borrowers"] >= 150  # of 200: some have paid everything back by now
     assert list((place.directory / "data" / "redis").rglob("*.aof"))
