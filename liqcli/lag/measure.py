@@ -8,22 +8,21 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from liqcli.errors import LiqError
 from liqcli.lag.blocks import BLOCK
+from liqcli.lag.incidents import statistics_of
 from liqcli.lag.lines import DEFAULT_CAPACITY, InputSummary, Int64s
+from liqcli.lag.model import Statistics
 from liqcli.lag.parse import LagReading, parse_lag
 from liqcli.lag.pretty import is_behind
 from liqcli.lag.runs import INCIDENT_GAP_US
 from liqcli.lag.scan import receiver_code
 from liqcli.lag.sources import Source, opened
 from liqcli.lag.tally import Tally
-
-if TYPE_CHECKING:
-    from liqcli.lag.model import Statistics
 
 FORK_LEAST = 48 << 20
 """Bytes per process below which another process costs more than it saves."""
@@ -39,7 +38,7 @@ def measure_lag(
     capacity: int = DEFAULT_CAPACITY,
     incident_gap_us: int = INCIDENT_GAP_US,
     processes: int | None = None,
-) -> "Statistics":
+) -> Statistics:
     """Read logs to their end and measure; arguments as for `parse_lag` and `find_incidents`."""
     reading = parse_lag(paths, form=form, since=since, until=until)
     tally = Tally()
@@ -54,10 +53,8 @@ def measure_lag(
 
 def snapshot(
     reading: LagReading, tally: Tally, summary: InputSummary, *, capacity: int, incident_gap_us: int
-) -> "Statistics":
+) -> Statistics:
     """The statistics so far."""
-    from liqcli.lag.incidents import statistics_of
-
     statistics = statistics_of(tally, summary, reading.receivers, capacity=capacity, incident_gap_us=incident_gap_us)
     return replace(statistics, log_start_us=reading.account.first_us, log_end_us=reading.account.last_us)
 
@@ -93,8 +90,6 @@ def _measure_parts(reading: LagReading, tally: Tally, edges: list[int]) -> None:
         _fork(partial(_measure_part, reading, Tally(), start, end - start)) for start, end in pairwise(edges[1:])
     ]
     _measure_part(reading, tally, 0, edges[1])
-    import liqcli.lag.incidents  # noqa: F401 - the other processes still read: what comes after them is loaded meanwhile
-
     for child in children:
         later, later_tally = child()
         codes: Int64s = np.array([receiver_code(reading.roster, who) for who in later.roster], np.int64)
