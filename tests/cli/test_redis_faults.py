@@ -62,7 +62,7 @@ class Bot:
             for number, line in enumerate(list(self.lines[since:]), start=since + 1):
                 if word in line:
                     return number
-            assert self.process.poll() is None, "".join(self.lines[-15:])
+            assert self.process.poll() is None, "".join([*self.lines[-15:], *self.document])
             time.sleep(0.05)
         raise AssertionError(f"{word!r} never came:\n" + "".join(self.lines[-15:]))
 
