@@ -70,6 +70,10 @@ async def answering(client: Client) -> AsyncIterator[None]:
         raise Unreachable(f"Redis is not answering at {place_of(client)} ({err})", hint=_CLUSTER_HINT) from err
     except RedisError as err:
         raise _explain(err, place_of(client)) from err
+    except RuntimeError as err:  # uvloop's word for a socket that was closed since the last command
+        if "handler is closed" not in str(err):
+            raise
+        raise Unreachable(f"Redis is not answering at {place_of(client)} (connection closed)", hint=_HINT) from err
 
 
 def masked(url: str) -> str:

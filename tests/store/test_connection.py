@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable
 from liqcli.sandbox.process import free_port
 from liqcli.sandbox.valkey import Valkey
-from liqcli.store.connection import masked, open_redis
+from liqcli.store.connection import answering, masked, open_redis
 
 
 async def test_nobody_there() -> None:
@@ -99,3 +101,33 @@ async def test_more_tasks_than_connections(redis: Redis) -> None:
 def test_masking(url: str, shown: str) -> None:
     """User, password and query never show."""
     assert masked(url) == shown
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_a_server_that_closes_between_two_commands_is_unreachable(
+    valkey: Valkey, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """What is written to a socket that has just been closed fails as an outage on either loop, not as a bug."""
+
+    async def write_too_late() -> None:
+        redis = await open_redis(valkey.url, timeout_s=1.0)
+        assert isinstance(redis, Redis)
+        connection = await redis.connection_pool.get_connection()
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(Unreachable, match="Redis is not answering"):
+                async with answering(redis):
+                    await connection.send_packed_command(b"PING\r\n", check_health=False)
+        finally:
+            await redis.aclose()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(write_too_late())
+
+
+async def test_a_bug_stays_a_bug(redis: Redis) -> None:
+    """A RuntimeError of ours is not taken for an outage."""
+    with pytest.raises(RuntimeError, match="ours"):
+        async with answering(redis):
+            raise RuntimeError("ours")

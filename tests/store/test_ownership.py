@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 
 import pytest
 
 from liqcli.errors import AlreadyRunning
+from liqcli.sandbox.valkey import start_valkey
 from liqcli.store.connection import open_redis
 from liqcli.store.ownership import Ownership, owning
 
@@ -98,10 +100,6 @@ async def test_a_wiped_server_gives_the_key_back_to_whoever_renews(redis):
 
 async def test_a_hung_server_ends_the_ownership(tmp_path):
     """While Redis does not answer, the owner counts on the lease only as long as it surely lasts."""
-    import signal
-
-    from liqcli.sandbox.valkey import start_valkey
-
     server = await start_valkey(tmp_path / "valkey", persist=False)
     client = await open_redis(server.url, timeout_s=0.1)
     owned = lease(client, "a", lease_s=0.6)
@@ -117,3 +115,14 @@ async def test_a_hung_server_ends_the_ownership(tmp_path):
     keeping.cancel()
     await client.aclose()
     await server.stop()
+
+
+async def test_a_dead_server_does_not_spoil_the_end(tmp_path):
+    """Who owned a key ends in order though nobody can be told: the lease runs out by itself."""
+    valkey = await start_valkey(tmp_path, persist=False)
+    client = await open_redis(valkey.url, timeout_s=0.5)
+    async with owning(client, chain_id=999, address="0xabc", owner="a") as owned:
+        os.kill(valkey.process.pid, signal.SIGKILL)
+        assert owned.is_held
+    await client.aclose()
+    await valkey.stop()
