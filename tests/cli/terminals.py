@@ -63,6 +63,11 @@ class Terminal:
         return [row for row in self.rows[rules[-1] + 1 :] if row] if rules else []
 
 
+def _without_a_size(environment):
+    """What a program inherits but COLUMNS and LINES, which it would believe rather than its terminal."""
+    return {name: value for name, value in environment.items() if name not in {"COLUMNS", "LINES"}}
+
+
 @contextmanager
 def on_terminal(place, columns, *args, **environment):
     """Start `liq` on a terminal of so many columns."""
@@ -70,7 +75,7 @@ def on_terminal(place, columns, *args, **environment):
         sys.executable,
         ["-m", "liqcli", *args],
         cwd=str(place.directory),
-        env={**os.environ, **place.environment, **SHOWS_NOTHING, **environment},
+        env={**_without_a_size(os.environ), **place.environment, **SHOWS_NOTHING, **environment},
         dimensions=(ROWS, columns),
         encoding="utf-8",
         timeout=30,
