@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from liqcli.book.checkpoint import save_checkpoint
+from liqcli.book.checkpoint import save_in_turns
 from liqcli.book.mirror import Mirror
 from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
@@ -137,7 +137,7 @@ class Engine:
             await end((*stages, *workers))
         with suppress(Unreachable):  # then the leases end by themselves
             await self._held.release_all()
-        self._save()
+        await self._save()
 
     @property
     def backlogged(self) -> int:
@@ -381,7 +381,7 @@ class Engine:
         while True:
             await asyncio.sleep(self.settings.maintenance_interval_s)
             self._evict()
-            self._save()
+            await self._save()
 
     def _evict(self) -> None:
         """Nothing is kept of those who owe nothing any more."""
@@ -391,9 +391,13 @@ class Engine:
             for borrower in kept.keys() - owing:
                 del kept[borrower]
 
-    def _save(self) -> None:
-        if self._checkpoint is not None:
-            save_checkpoint(self.mirror.book, self._checkpoint)
+    async def _save(self) -> None:
+        if self._checkpoint is None:
+            return
+        try:
+            await save_in_turns(self.mirror.book, self._checkpoint)
+        except OSError as err:  # a full disk is no reason to stop: the old one is good, only longer to catch up from
+            self._warn(f"the book could not be saved to {self._checkpoint}: {err.strerror}")
 
     async def _retune(self) -> None:
         """Every round the pacing follows what the tiers showed, and every change is said with its reason."""

@@ -1,12 +1,13 @@
 """Checkpoints: what is loaded is what was saved, and nothing else is ever loaded."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
 from liqcli.book.audit import audit
-from liqcli.book.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from liqcli.book.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint, save_in_turns
 from liqcli.book.follow import Follower, begin_at_first_block
 from liqcli.book.opening import catch_up, checkpoint_path, identity_of, load_book, open_book
 from tests.chain.sandbox import open_sandbox, pass_time
@@ -26,7 +27,16 @@ def state_of(book):
     accounts = {address: account.image() for address, account in ledger.accounts.items()}
     reserves = {number: state.image() for number, state in ledger.reserves.items()}
     tokens = {token.address: (token.reserve_id, token.is_debt, token.total) for token in ledger.tokens.values()}
-    return book.cursor, book.identity, accounts, reserves, tokens, ledger.emodes, ledger.unknown, ledger.complete
+    return (
+        book.cursor,
+        book.identity,
+        accounts,
+        reserves,
+        tokens,
+        dict(ledger.emodes),
+        set(ledger.unknown),
+        ledger.complete,
+    )
 
 
 async def test_a_loaded_book_is_the_saved_one(chain, tmp_path):
@@ -115,6 +125,38 @@ async def test_a_failed_save_leaves_the_old_checkpoint(chain, tmp_path):
     assert path.read_bytes() == before
 
 
+async def test_a_book_that_changes_while_it_is_saved_is_saved_as_it_was(chain, tmp_path, monkeypatch):
+    """What is on disk is of one moment, though others had their turns between its lines; they had many."""
+    monkeypatch.setattr("liqcli.book.checkpoint._PAGE", 1)
+    path = tmp_path / "a.book"
+    _, book = await saved(chain, path)
+    before = state_of(book)
+    saving = asyncio.create_task(save_in_turns(book, path))
+    await asyncio.sleep(0)
+    for borrower in book.accounts:
+        book.quarantine(borrower, "the pool said otherwise")
+    book.cursor += 1
+    assert not saving.done()
+    await saving
+    assert state_of(load_checkpoint(path, book.identity)) == before
+    assert state_of(book) != before
+
+
+async def test_an_interrupted_save_leaves_the_old_checkpoint(chain, tmp_path):
+    """A run that ends in the middle of a save leaves the last good file, and nothing beside it."""
+    path = tmp_path / "a.book"
+    _, book = await saved(chain, path)
+    before = path.read_bytes()
+    book.cursor += 1
+    saving = asyncio.create_task(save_in_turns(book, path))
+    await asyncio.sleep(0)
+    saving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saving
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 async def test_an_interrupted_catch_up_goes_on_where_it_stopped(chain, tmp_path):
     """A discovery that ends half-way is resumed from its checkpoint, not from the first block."""
     path = tmp_path / "a.book"
@@ -153,5 +195,5 @@ async def test_the_first_line_says_what_it_is(chain, tmp_path):
     """The header can be read by people: format, chain, market, pool, cursor."""
     _, book = await saved(chain, tmp_path / "a.book")
     header = json.loads((tmp_path / "a.book").read_bytes().partition(b"\n")[0])
-    assert header["format"] == "liq-book 1"
+    assert header["format"] == "liq-book 2"
     assert (header["chain_id"], header["market"], header["cursor"]) == (999, "sandbox", book.cursor)

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import stamina
 
+from liqcli.book.checkpoint import load_checkpoint
 from liqcli.book.follow import Follower, begin_at_first_block
 from liqcli.book.mirror import Mirror
 from liqcli.book.opening import catch_up
@@ -54,7 +55,7 @@ class RecordingRpc(Rpc):
 
 
 @asynccontextmanager
-async def bot(world, redis, *, live, notes=None, pace=FAST_SENDER, exchange=None, **settings):
+async def bot(world, redis, *, live, notes=None, pace=FAST_SENDER, exchange=None, checkpoint=None, **settings):
     """An engine over the sandbox's market, running until the block ends, then drained."""
     with TemporaryDirectory() as directory:
         async with RecordingRpc(world.facts.rpc_url) as rpc:
@@ -72,6 +73,7 @@ async def bot(world, redis, *, live, notes=None, pace=FAST_SENDER, exchange=None
                 settings=loaded,
                 executor=executor_on(market, world, directory, pace=pace) if live else None,
                 exchange=exchange and await open_exchange(market, exchange),
+                checkpoint=checkpoint,
                 tell=(lambda _: None) if notes is None else notes.append,
             )
             stop = asyncio.Event()
@@ -290,3 +292,28 @@ async def test_whoever_owes_nothing_any_more_is_forgotten(chain, redis):
             engine.watchlist.record(Reading(borrower, 10**10, 10**9, 2 * WAD, 10**9, 0), due_at=1e12)
         await until(lambda: engine.watchlist.reading(nobody) is None)
         assert engine.watchlist.reading(owing) is not None
+
+
+async def test_a_book_that_cannot_be_saved_is_said_and_the_run_goes_on(chain, redis, tmp_path):
+    """Where the disk refuses, the operator hears of it, and the bot follows the chain as before."""
+    (tmp_path / "file").touch()
+    notes, checkpoint = [], tmp_path / "file" / "a.book"
+    async with bot(chain, redis, live=False, notes=notes, checkpoint=checkpoint, maintenance_interval_s=0.05) as engine:
+        await until(lambda: any(f"could not be saved to {checkpoint}" in note.text for note in notes))
+        await chain.rpc.call("evm_mine")
+        newest = await chain.rpc.block_number()
+        await until(lambda: engine.mirror.book.cursor >= newest)
+
+
+async def test_maintenance_saves_the_book(chain, redis, tmp_path):
+    """A run's book is on disk while it goes on, and once more at its end."""
+    path = tmp_path / "a.book"
+    async with bot(chain, redis, live=False, checkpoint=path, maintenance_interval_s=0.05) as engine:
+        await until(path.exists)
+        identity = engine.mirror.book.identity
+        assert len(load_checkpoint(path, identity)) == len(engine.mirror.book)
+        await chain.rpc.call("evm_mine")
+        newest = await chain.rpc.block_number()
+        await until(lambda: engine.mirror.book.cursor >= newest)
+    assert load_checkpoint(path, identity).cursor >= newest
+    assert [file.name for file in tmp_path.iterdir()] == ["a.book"]
