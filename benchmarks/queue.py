@@ -2,9 +2,9 @@
 
 The reference for pushing is redis-benchmark's ZADD with one client at the same pipeline depth, over the same socket and
 in the same run: its members a second, each a command with nothing but a score, beside our borrowers a second, looked
-up, ranked and stored with their facts, with as many in flight. Where redis-benchmark is not on the PATH a stand-in sends
-commands packed beforehand: a fifth slower than it at a depth of 100, about as fast at 1,000. Rounds alternate and the
-best of each counts.
+up, ranked and stored with their facts, with as many in flight. Where redis-benchmark is not on the PATH a stand-in
+sends commands packed beforehand: a fifth slower than it at a depth of 100, about as fast at 1,000. Rounds alternate and
+the best of each counts.
 """
 
 import argparse

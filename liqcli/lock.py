@@ -26,9 +26,12 @@ class Holding:
     def publish(self, facts: Mapping[str, Any]) -> None:
         """Replace the facts others read, atomically."""
         fresh = self.path.with_suffix(f".{os.getpid()}.tmp")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps({"pid": os.getpid(), **facts}))
-        fresh.replace(self.path.with_suffix(".json"))
+        try:
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps({"pid": os.getpid(), **facts}))
+            fresh.replace(self.path.with_suffix(".json"))
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let others hold it."""

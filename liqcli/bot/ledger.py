@@ -63,7 +63,7 @@ class Ledger:
     """Appends decisions of one run over one market; a disk that refuses them costs lines, never the run."""
 
     def __init__(self, directory: Path, *, market: str, mode: str) -> None:
-        self.dropped = 0
+        self._dropped = 0
         self._directory = directory
         self._market = market
         self._mode = mode
@@ -90,8 +90,16 @@ class Ledger:
             with (self._directory / f"{decision.time:%Y-%m-%d}.jsonl").open("a") as file:
                 file.write(line + "\n")
         except OSError as err:
-            self.dropped += 1
-            logger.warning("the ledger in %s takes no lines: %s", self._directory, err)
+            if not self._dropped:
+                logger.warning("the ledger in %s takes no lines: %s", self._directory, err.strerror)
+            self._dropped += 1
+        else:
+            self._say_gap()
+
+    def _say_gap(self) -> None:
+        if self._dropped:
+            logger.warning("the ledger in %s takes lines again; %d are missing", self._directory, self._dropped)
+            self._dropped = 0
 
     def _decision(self, note: Note) -> Decision:
         plan, receipt, reading, now = note.plan, note.receipt, note.reading, _now()

@@ -160,7 +160,7 @@ async def _run(stack: AsyncExitStack, order: Order, stopping: Stopping) -> int:
     def publish(status: dict[str, Any]) -> None:
         holding.publish({**facts, "status": status})
 
-    async with telling(standing, supervisor, engine, publish, mode=mode, network=settings.network):
+    async with telling(standing, supervisor, engine, publish, warn=voice.warn, mode=mode, network=settings.network):
         await _work(engine, order, stopping, voice)
     summary = summary_of(engine, mode=mode, network=settings.network)
     if order.as_json:

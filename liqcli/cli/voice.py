@@ -119,13 +119,23 @@ async def telling(
     engine: "Engine",
     publish: Callable[[dict[str, Any]], None],
     *,
+    warn: Callable[[str], None],
     mode: str,
     network: str,
 ) -> AsyncIterator[None]:
-    """While the block lasts, others can read how the bot stands."""
+    """While the block lasts, others can read how the bot stands; a disk that refuses is said once until it takes it."""
+    refused = False
 
     def tell(status: dict[str, Any]) -> None:
-        publish(status)
+        nonlocal refused
+        try:
+            publish(status)
+        except OSError as err:
+            if not refused:
+                warn(f"`liq status` cannot follow this run: {err.strerror}")
+            refused = True
+        else:
+            refused = False
         problems = standing.problems()
         supervisor.status(f"{mode.upper()}: {problems[0] if problems else 'ready'}, head {status['head']['block']}")
 

@@ -64,12 +64,19 @@ def test_a_line_cut_by_a_crash_is_left_out(ledger, tmp_path):
     assert len(written(tmp_path)) == 2
 
 
-def test_a_disk_that_refuses_costs_lines_and_not_the_run(tmp_path):
-    """Dropped lines are counted."""
-    (tmp_path / "file").write_text("")
-    ledger = Ledger(tmp_path / "file" / "ledger", market="mine", mode="live")
+def test_a_disk_that_refuses_costs_lines_and_not_the_run(tmp_path, caplog):
+    """It is said once; when lines are taken again it is said how many are missing."""
+    blocked = tmp_path / "ledger"
+    blocked.touch()
+    ledger = Ledger(blocked, market="mine", mode="live")
+    for _ in range(3):
+        ledger.note(Note("plan", plan=PLAN))
+    assert [record.message for record in caplog.records] == [f"the ledger in {blocked} takes no lines: File exists"]
+    blocked.unlink()
     ledger.note(Note("plan", plan=PLAN))
-    assert ledger.dropped == 1
+    ledger.note(Note("plan", plan=PLAN))
+    assert caplog.records[1:][0].message == f"the ledger in {blocked} takes lines again; 3 are missing"
+    assert (len(caplog.records), len(written(tmp_path))) == (2, 2)
 
 
 def test_the_report_adds_up(ledger, tmp_path):
