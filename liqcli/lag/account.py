@@ -86,8 +86,9 @@ def check(account: Account) -> None:
         raise InputError(f"{files} is empty (0 bytes)", hint="capture both streams: BOT > app.log 2>&1")
     if counts.lag + counts.closed == 0 and not account.forms:
         opening = account.opening.split(b"\n")[0][:60].decode("utf-8", "backslashreplace")
+        skipped = "".join(f"; {plural(number, 'line')} skipped: {why}" for why, number in counts.skip_reasons.items())
         raise InputError(
-            f"{files} has no lag lines ({plural(counts.lines, 'line')} read; it begins {opening!a})",
+            f"{files} has no lag lines ({plural(counts.lines, 'line')} read{skipped}; it begins {opening!a})",
             hint='expected lines such as "ERROR artemis_core::engine: error receiving event: channel lagged by 24"',
         )
 
