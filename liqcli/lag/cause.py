@@ -184,7 +184,8 @@ def _overload(stream: Stream, service: Service, duty: float, confidence: str) ->
         Cause.SLOW_CONSUMER,
         confidence,
         (
-            f"{excess:,.3g} events/s more came than were handled, for {glyphs.span(stream.span_s)} without relief",
+            f"{glyphs.significant(excess)} events/s more came than were handled, "
+            f"for {glyphs.span(stream.span_s)} without relief",
             f"{glyphs.percent(duty, 1.0)} of it left no chance to idle: a full buffer takes {glyphs.span(depth)}",
         ),
     )
