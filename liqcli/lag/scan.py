@@ -90,7 +90,9 @@ class _Found:
 class Scanner:
     """Reads the blocks of one file; remembers the shapes it met. `roster` gives each receiver its code."""
 
-    def __init__(self, name: str, newest: date, *, form: str | None, roster: dict[Receiver, int]) -> None:
+    def __init__(
+        self, name: str, newest: date, *, form: str | None, roster: dict[Receiver, int], lines_before: int = 0
+    ) -> None:
         self.name = name
         self.newest = newest
         self.form = form
@@ -101,7 +103,7 @@ class Scanner:
         self._hits_before = {LAG_NEEDLE: 0, CLOSED_NEEDLE: 0}
         self._contexts = ContextReader(self._read)
         self._last_line: int | None = None
-        self._lines_taken = 0
+        self._lines_taken = lines_before
 
     def take_counts(self) -> Counts:
         """What was seen since the last time; line numbers go on."""
