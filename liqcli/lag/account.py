@@ -39,6 +39,7 @@ class Account:
     forms: Counter[str] = field(default_factory=Counter)
     encodings: Counter[str] = field(default_factory=Counter)
     compressions: Counter[str] = field(default_factory=Counter)
+    repeats: list[str] = field(default_factory=list)
 
     def open(self, text: bytes, newest: date) -> None:
         """Note how a file begins."""
@@ -61,6 +62,9 @@ class Account:
         """Note a file and what had to be undone to read it."""
         if source.name not in self.files:
             self.files.append(source.name)
+        if source.repeat is not None:
+            lines = plural(source.repeat.lines, "line")
+            self.repeats.append(f"{source.name} begins with {lines} of {source.repeat.of}: read once")
         self.encodings[opened.encoding] += 1
         if opened.compression is not None:
             self.compressions[opened.compression] += 1
@@ -86,8 +90,9 @@ def check(account: Account) -> None:
         raise InputError(f"{files} is empty (0 bytes)", hint="capture both streams: BOT > app.log 2>&1")
     if counts.lag + counts.closed == 0 and not account.forms:
         opening = account.opening.split(b"\n")[0][:60].decode("utf-8", "backslashreplace")
+        skipped = "".join(f"; {plural(number, 'line')} skipped: {why}" for why, number in counts.skip_reasons.items())
         raise InputError(
-            f"{files} has no lag lines ({plural(counts.lines, 'line')} read; it begins {opening!a})",
+            f"{files} has no lag lines ({plural(counts.lines, 'line')} read{skipped}; it begins {opening!a})",
             hint='expected lines such as "ERROR artemis_core::engine: error receiving event: channel lagged by 24"',
         )
 
@@ -115,7 +120,7 @@ def summary_of(account: Account) -> InputSummary:
         skip_reasons=dict(counts.skip_reasons),
         backward_steps=account.backward,
         outside_lines=account.outside_lag + account.outside_closed,
-        notes=_notes(counts),
+        notes=(*account.repeats, *_notes(counts)),
     )
 
 

@@ -72,10 +72,11 @@ def _speed_up(finding: Finding, advised: Recommendation) -> Advice | None:
     factor = max(advised.speedup_needed, 1.2)
     service = finding.service
     return Advice(
-        f"make the handler {factor:.2g} times faster, or share it among {max(2, -int(-factor // 1))} workers",
+        f"make the handler {glyphs.times(factor)} faster, or share it among {max(2, -int(-factor // 1))} workers",
         "while it lasts, that many events arrive for each one handled",
         f"{glyphs.span(service.point)} a message ({service.source}; {glyphs.span(service.low)} to "
-        f"{glyphs.span(service.high)}), {service.jump:.3g} events lost every {glyphs.span(service.gap)}",
+        f"{glyphs.span(service.high)}), {glyphs.significant(service.jump)} events lost every "
+        f"{glyphs.span(service.gap)}",
         "medium" if service.source == "measured" else "high",
         "workers" if _is_ours(finding) else None,
     )

@@ -107,7 +107,7 @@ def _sentence(finding: Finding, advised: Recommendation) -> str:
             rate = glyphs.rate(finding.rate_hz) if finding.rate_hz else "a rate no chain emits"
             return f"{lost} to a producer that spins ({rate}): fix the collector; a bigger buffer cannot help"
         case Cause.SLOW_CONSUMER:
-            factor = f" {advised.speedup_needed:.2g} times" if advised.speedup_needed else ""
+            factor = f" {glyphs.times(advised.speedup_needed)}" if advised.speedup_needed else ""
             return (
                 f"{lost}: more arrives than the handler takes, all the time; it must be{factor} faster, "
                 "a bigger buffer only delays the loss"

@@ -179,12 +179,12 @@ def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], dut
 
 
 def _overload(stream: Stream, service: Service, duty: float, confidence: str) -> Reason:
-    excess, depth = stream.total / stream.span_s, stream.slots * service.point
+    excess, depth = glyphs.significant(stream.total / stream.span_s), stream.slots * service.point
     return (
         Cause.SLOW_CONSUMER,
         confidence,
         (
-            f"{excess:,.3g} events/s more came than were handled, for {glyphs.span(stream.span_s)} without relief",
+            f"{excess} events/s more came than were handled, for {glyphs.span(stream.span_s)} without relief",
             f"{glyphs.percent(duty, 1.0)} of it left no chance to idle: a full buffer takes {glyphs.span(depth)}",
         ),
     )

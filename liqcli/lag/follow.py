@@ -4,7 +4,7 @@ import io
 import os
 import select
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from liqcli.lag.chunks import Batch
 from liqcli.lag.lines import DEFAULT_CAPACITY
 from liqcli.lag.measure import snapshot
 from liqcli.lag.model import Statistics
-from liqcli.lag.parse import LagReading, in_time_order, newest_of, parse_lag
+from liqcli.lag.parse import LagReading, in_time_order, parse_lag
 from liqcli.lag.runs import INCIDENT_GAP_US
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
@@ -42,6 +42,7 @@ class Followed:
         if path is not None and self._is_replaced(path):
             yield from self._scan(is_last=True)
             self.opened.file.close()
+            self.source = replace(self.source, repeat=None)
             self.opened = open_source(self.source)
             yield from self._scan(is_last=False)
 
@@ -161,5 +162,5 @@ def _open(reading: LagReading, source: Source) -> Followed:
     if source.path is None and file.is_plain:
         os.set_blocking(file.file.fileno(), False)
     reading.account.add_source(source, file)
-    scanner = Scanner(source.name, newest_of(source), form=reading.form, roster=reading.roster)
+    scanner = reading.scanner(source, file)
     return Followed(source, file, scanner, reading)

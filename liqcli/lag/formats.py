@@ -14,7 +14,7 @@ TEXT_FIELD = re.compile(r"([A-Za-z_][\w.]*)(?:=|: )(\"(?:[^\"\\]|\\.)*\")")
 BEHIND = re.compile(r" {4}(?:at|in) \S")
 """A line that tells more of the event before it."""
 
-_LEVEL = re.compile(r"(?:TRACE|DEBUG|INFO|WARN|ERROR)\b\]? *")
+_LEVEL = re.compile(r"\[?(?:TRACE|DEBUG|INFO|WARN|ERROR)\b\]? *")
 _THREAD = re.compile(
     r"(?:(?:[\w-]+ )?ThreadId\([0-9]+\)|main|tokio-runtime-worker|[\w-]+(?= [A-Za-z_]\w*::\w)) +(?=[A-Za-z_])", re.ASCII
 )
@@ -82,9 +82,12 @@ def span_label(spans: list[tuple[str, list[tuple[str, str]]]]) -> str | None:
 
 def _header_start(text: str) -> int:
     start = len(text) - len(text.lstrip(" ["))
-    if ISO.match(text, start) or UPTIME.match(text, start) or _LEVEL.match(text, start):
+    if UPTIME.match(text, start) or _LEVEL.match(text, start):
         return start
-    inner = _INNER_HEADER.search(text, 0, 512) or _INNER_LEVEL.search(text, 0, 200)
+    outer = ISO.match(text, start)
+    if outer and _LEVEL.match(text, _skip_spaces(text, outer.end())):
+        return start
+    inner = _INNER_HEADER.search(text, 0, 512) or (None if outer else _INNER_LEVEL.search(text, 0, 200))
     return inner.start() if inner else start
 
 

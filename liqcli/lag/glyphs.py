@@ -41,6 +41,11 @@ def significant(number: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def times(factor: float) -> str:
+    """A factor that is only roughly known: 1.3 times, 4 times, 120 times."""
+    return f"{significant(float(f'{factor:.2g}'))} times"
+
+
 def short_count(number: float) -> str:
     """Exact up to a million, then in words: 6.33 million."""
     for unit, name in LARGE:

@@ -23,11 +23,15 @@ _CLOSED = re.compile(r"\b(?:channel closed|Closed\b)")
 _RECEIVING = re.compile(r"error receiving (event|action)")
 _NAMED = re.compile(r"\b(event|action)(?:s|_|\b)")
 _HEARD = re.compile(r"receiv|recv|broadcast|subscri", re.IGNORECASE)
-_KEY = re.compile(r"(?:^|[\s,{(])(\w[\w.]*)(?:=|: )\"?$")
+_KEY = re.compile(r"(?:^|[\s,{(?&])(\w[\w.]*)(?:=|: )\"?$")
 _AFTER = re.compile(r"\"?[)\]}]*(?: (?:events?|messages?|items?)\b)?[.!]?\s*(?:$|,? +[\w.]+(?:=|: )|\{)")
+_GOES_ON = re.compile(r"\"?[)\]}]*(?: (?:events?|messages?|items?)\b)?(?:[,;:]| [-–—(])[^\"'`]*$")  # noqa: RUF001
+_OWN = re.compile(r"(?:\[[^\]\"`]*\] ?)?(?:error receiving (?:event|action):? )?")
+"""What may stand before the words for what follows them to be the message's own, not a story about it."""
 _TAG = re.compile(r"(?:\[[^\]\"`]*\] ?)?")
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}")
 _ERROR_KEYS = ("error", "err", "e", "cause", "source", "reason", "message", "msg", "exception")
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _COUNT_KEYS = ("skipped", "missed", "dropped", "lagged")
 
 
@@ -84,8 +88,8 @@ def read_fields(fields: dict[str, Any]) -> Finding:
     if message.endswith("lagged"):
         for key in _COUNT_KEYS:
             count = fields.get(key)
-            if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
-                return _lag(count, _channel(message))
+            if isinstance(count, int | str) and not isinstance(count, bool) and _DIGITS.fullmatch(str(count)):
+                return _lag(_whole(str(count)), _channel(message))
     return finding
 
 
@@ -109,15 +113,20 @@ def _whole(digits: str) -> int:
 
 def _is_said(message: str, found: re.Match[str]) -> bool:
     before, after = message[: found.start()], message[found.end() :]
-    return bool(_AFTER.match(after)) and _speaks(before)
+    return _ends(before, after) and _speaks(before)
+
+
+def _ends(before: str, after: str) -> bool:
+    """Whether what follows the words leaves them a statement: nothing, fields, or how the message goes on."""
+    return bool(_AFTER.match(after)) or (bool(_OWN.fullmatch(before)) and bool(_GOES_ON.match(after)))
 
 
 def _is_closed(message: str) -> bool:
     found = _CLOSED.search(message)
-    if found is None or not _AFTER.match(message[found.end() :]):
+    if found is None:
         return False
-    before = message[: found.start()]
-    return bool(_HEARD.search(before)) and _speaks(before)
+    before, after = message[: found.start()], message[found.end() :]
+    return _ends(before, after) and bool(_HEARD.search(before)) and _speaks(before)
 
 
 def _speaks(before: str) -> bool:

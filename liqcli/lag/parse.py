@@ -13,9 +13,10 @@ from liqcli.lag.blocks import Block, read_blocks
 from liqcli.lag.chunks import Batch, slice_chunk
 from liqcli.lag.clock import moment_us
 from liqcli.lag.lines import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
+from liqcli.lag.overlap import without_repeats
 from liqcli.lag.scan import Scanner
 from liqcli.lag.shapes import MARGIN
-from liqcli.lag.sources import Source, find_sources, opened
+from liqcli.lag.sources import Opened, Source, find_sources, opened, skip
 from liqcli.lag.spans import Span, span_of
 
 FORMATS = ("full", "compact", "pretty", "json", "uptime", "plain")
@@ -55,12 +56,17 @@ class LagReading:
     def read(self, source: Source, *, start: int = 0, limit: int | None = None) -> Iterator[Batch]:
         """The batches of one file, or of the bytes from `start` on, and its part of the account."""
         with opened(source) as file:
-            if start:
-                file.stream.seek(start)
-            scanner = Scanner(source.name, newest_of(source), form=self.form, roster=self.roster)
+            scanner = self.scanner(source, file, start)
             yield from self.scan(scanner, read_blocks(file.stream, margin=MARGIN, limit=limit))
         self.account.add_source(source, file)
         self.account.add_counts(scanner.take_counts())
+
+    def scanner(self, source: Source, file: Opened, start: int = 0) -> Scanner:
+        """The scanner of an open file, which goes to where reading begins."""
+        repeat = source.repeat
+        skip(file, repeat.size if repeat else start)
+        lines_before = repeat.lines if repeat else 0
+        return Scanner(source.name, newest_of(source), form=self.form, roster=self.roster, lines_before=lines_before)
 
     def scan(self, scanner: Scanner, blocks: Iterable[Block]) -> Iterator[Batch]:
         """The batches of some blocks of one file."""
@@ -115,14 +121,16 @@ def parse_lag(
     needs_spans = len(sources) > 1 or since is not None or until is not None
     spans = [span_of(source, newest_of(source)) if needs_spans else Span(None, None) for source in sources]
     order = sorted(range(len(sources)), key=lambda place: (spans[place].first_us or NO_TIME, place))
+    sources, spans = [sources[place] for place in order], [spans[place] for place in order]
+    sources = without_repeats(sources, spans, [newest_of(source) for source in sources])
     ends = [span.last_us for span in spans if span.last_us is not None]
 
     def log_end() -> int | None:
         return max(ends) if len(ends) == len(spans) else None
 
     return LagReading(
-        [sources[place] for place in order],
-        [spans[place] for place in order],
+        sources,
+        spans,
         form,
         None if since is None else moment_us(since, log_end=log_end, option="--since"),
         None if until is None else moment_us(until, log_end=log_end, option="--until"),

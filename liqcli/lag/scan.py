@@ -16,7 +16,7 @@ from liqcli.lag.lines import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receive
 from liqcli.lag.message import Finding, Kind
 from liqcli.lag.pretty import Context, ContextReader, last_whole_event, within
 from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
-from liqcli.lag.survey import Sought, survey
+from liqcli.lag.survey import Sought, count_lines, survey
 from liqcli.lag.wrappers import BINARY, read_line
 
 MOST_SHAPES = 24
@@ -90,7 +90,9 @@ class _Found:
 class Scanner:
     """Reads the blocks of one file; remembers the shapes it met. `roster` gives each receiver its code."""
 
-    def __init__(self, name: str, newest: date, *, form: str | None, roster: dict[Receiver, int]) -> None:
+    def __init__(
+        self, name: str, newest: date, *, form: str | None, roster: dict[Receiver, int], lines_before: int = 0
+    ) -> None:
         self.name = name
         self.newest = newest
         self.form = form
@@ -101,7 +103,8 @@ class Scanner:
         self._hits_before = {LAG_NEEDLE: 0, CLOSED_NEEDLE: 0}
         self._contexts = ContextReader(self._read)
         self._last_line: int | None = None
-        self._lines_taken = 0
+        self._is_uniform = False
+        self._lines_taken = lines_before
 
     def take_counts(self) -> Counts:
         """What was seen since the last time; line numbers go on."""
@@ -118,15 +121,45 @@ class Scanner:
             block.end = last_whole_event(block, self._read)
         if block.end == block.start:
             return Batch(EMPTY, EMPTY)
-        sought = {needle: self._sought(block, needle) for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
-        lines, has_zero = survey(block, list(sought.values()))
-        done = self._binary_lines(block) if has_zero else set()
-        found = [part for one in sought.values() for part in self._search(block, one, done)]
+        lines, found = self._uniform(block) or self._mixed(block)
         batch = Batch(self._chunk(found, Kind.LAG, block), self._chunk(found, Kind.CLOSED, block))
         self.counts.lines += lines
         self.counts.lag += len(batch.lag)
         self.counts.closed += len(batch.closed)
+        self._is_uniform = len(batch.lag) == lines
         return batch
+
+    def _uniform(self, block: Block) -> tuple[int, list[_Found]] | None:
+        """Lines and rows of a block whose every line is of a known shape, as all in the last block were, or None.
+
+        A line that matches a shape holds no other needle and no zero byte: neither need be sought.
+        """
+        shapes = _independent(self._shapes[LAG_NEEDLE]) if self._is_uniform else []
+        if not shapes:
+            return None
+        sought = Sought(LAG_NEEDLE, tuple(shape.literal for shape in shapes), is_dense=True)
+        lines = count_lines(block, sought)
+        met = [
+            (shape, places + (len(shape.literal) - shape.gap))
+            for shape, places in zip(shapes, sought.found(), strict=True)
+            if len(places)
+        ]
+        if sum(len(hits) for _, hits in met) != lines:
+            return None
+        rows = [match(shape, block.buffer, hits, whole=True) for shape, hits in met]
+        if not all(part.good.all() for part in rows):
+            return None
+        return lines, [
+            self._tallied(block, shape.line, hits, part.at_us, part.lost)
+            for (shape, hits), part in zip(met, rows, strict=True)
+        ]
+
+    def _mixed(self, block: Block) -> tuple[int, list[_Found]]:
+        """Lines and rows of a block in which anything may stand."""
+        sought = {needle: self._sought(block, needle) for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
+        lines, has_zero = survey(block, list(sought.values()))
+        done = self._binary_lines(block) if has_zero else set()
+        return lines, [part for one in sought.values() for part in self._search(block, one, done)]
 
     def _sought(self, block: Block, needle: bytes) -> Sought:
         """In a crowded log the whole constant text of the known shapes: searching is the cheapest way to compare."""

@@ -29,6 +29,15 @@ OTHER_MAGIC = {
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """The first `size` bytes of a log, whole lines, stand in the log `of` too."""
+
+    of: str
+    size: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One input that can be opened: `path` is None for standard input."""
 
@@ -36,6 +45,7 @@ class Source:
     path: Path | None
     size: int | None
     modified: float
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,15 @@ def open_source(source: Source) -> Opened:
         recognised = _recognise(source, file)
         unless_opened.pop_all()
     return recognised
+
+
+def skip(file: Opened, size: int) -> None:
+    """Leave out the first bytes of the text."""
+    if file.is_plain and size:
+        file.stream.seek(size)
+        return
+    while size and (part := file.stream.read(min(size, HEAD))):
+        size -= len(part)
 
 
 def _recognise(source: Source, file: io.BufferedReader) -> Opened:

@@ -12,22 +12,23 @@ _MOST_LINES = 200
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a log begins and ends; None where its ends carry no wall time, or cannot be read before the rest."""
+    """When a log begins and ends; None where its ends carry no wall time, or cannot be seen."""
 
     first_us: int | None
     last_us: int | None
 
 
 def span_of(source: Source, newest: date) -> Span:
-    """Look at both ends of a file; of a compressed one only the beginning can be seen, of standard input nothing."""
+    """Look at both ends of a file; a compressed one is read to its end, of standard input nothing can be seen."""
     if source.path is None:
         return Span(None, None)
     with opened(source) as file:
-        first = first_time(file.stream.peek(HEAD), newest)
-        if not file.is_plain or source.size is None:
-            return Span(first, None)
-        file.stream.seek(max(source.size - HEAD, 0))
-        return Span(first, last_time(file.stream.read(HEAD), newest))
+        first, tail = first_time(file.stream.peek(HEAD), newest), b""
+        if file.is_plain and source.size is not None:
+            file.stream.seek(max(source.size - HEAD, 0))
+        while part := file.stream.read(HEAD):
+            tail = (tail + part)[-HEAD:]
+        return Span(first, last_time(tail, newest))
 
 
 def first_time(text: bytes, newest: date) -> int | None:

@@ -35,10 +35,10 @@ class Sought:
         """The places in order: of the needle, or of each text."""
         return [np.concatenate(parts) for parts in self.places]
 
-    def look(self, view: memoryview, begin: int, start: int, end: int) -> None:
+    def look(self, view: memoryview, begin: int, start: int, end: int, *, counted: bool = True) -> None:
         """Search one piece; what ends in it may begin before it, but not before `begin`."""
         self.places = self.places or [[] for _ in self.texts or (self.needle,)]
-        if self.texts:
+        if self.texts and counted:
             self.count += int(sz.Str(view[max(begin, start - len(self.needle) + 1) : end]).count(self.needle))
         for text, parts in zip(self.texts or (self.needle,), self.places, strict=True):
             first = max(begin, start - len(text) + 1)
@@ -57,6 +57,16 @@ def survey(block: Block, sought: Sequence[Sought]) -> tuple[int, bool]:
         for one in sought:
             one.look(view, block.start, start, end)
     return lines, has_zero
+
+
+def count_lines(block: Block, sought: Sought) -> int:
+    """How many lines a block has; the texts sought are found on the way, the needle is not counted."""
+    lines, view = 0, memoryview(block.buffer)
+    for start in range(block.start, block.end, PIECE):
+        end = min(start + PIECE, block.end)
+        lines += int(sz.Str(view[start:end]).count(b"\n"))
+        sought.look(view, block.start, start, end, counted=False)
+    return lines
 
 
 def _few(piece: sz.Str, text: bytes) -> Int64s:

@@ -147,7 +147,7 @@ def capacity_table(diagnosis: Diagnosis) -> Table:
             for row in diagnosis.capacities
         ),
         note=_capacity_note(diagnosis),
-        droppable=("data up to", ""),
+        droppable=("", "data up to"),
     )
     return without_blanks(table)
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from liqcli.lag.clock import EPOCH_TIME, ISO, SYSLOG, UNIX, UPTIME, epoch_time_us, iso_us, syslog_us, unix_us
 from liqcli.lag.formats import BEHIND, NOBODY, Line, in_wrapper, read_event, span_label
 from liqcli.lag.lines import NO_TIME, Clock, Receiver
-from liqcli.lag.message import Finding, Kind, mentions_lag, read_fields
+from liqcli.lag.message import OTHER, QUOTED, Finding, Kind, mentions_lag, read_fields
 
 BINARY = Finding(Kind.SKIPPED, reason="binary data")
 BROKEN_JSON = Finding(Kind.SKIPPED, reason="broken JSON")
@@ -24,7 +24,10 @@ Fields: TypeAlias = dict[str, Any]
 Peeled: TypeAlias = tuple[str | None, int, str, bool]
 """Wrapper (None: only a time), its time or NO_TIME, the text inside, whether a year had to be assumed."""
 
-_ANSI = re.compile(r"(?:\x1b|\\x1b|\\u001b|\\033|\\e)\[[0-9;:]*[A-Za-z]")
+_ANSI = re.compile(
+    r"(?:\x1b|\\x1b|\\u001b|\\033|\\e)\[[0-9;:<-?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]"
+)
+"""Colours and other controls, escaped or not; links and titles; character sets."""
 _CRI = re.compile(r"(\S+) (?:stdout|stderr) [FP](?::\w)* ")
 _KUBECTL = re.compile(r"\[[\w.-]+/[\w./-]+\] ", re.ASCII)
 _COMPOSE = re.compile(r"[\w.-]+ *\| ?", re.ASCII)
@@ -45,7 +48,7 @@ def read_line(raw: bytes, *, newest: date) -> Line:
 
 def unwrap(text: str, *, newest: date, depth: int = NESTING) -> Line:
     """Read a line whatever stands around it, at most `depth` layers."""
-    if depth and (document := text.lstrip(" ")).startswith("{"):
+    if depth and (document := text.lstrip(" \x1e")).startswith("{"):
         return _read_json(document, newest, depth)
     plain = _ANSI.sub("", text)
     if plain != text:
@@ -120,8 +123,25 @@ def _read_json(text: str, newest: date, depth: int) -> Line:
         return Line(BROKEN_JSON, format="json") if mentions_lag(text) else read_event(text)
     for wrapper, at_us, inside in _json_wrapper(event):
         inner = unwrap(inside.rstrip("\r\n"), newest=newest, depth=depth - 1)
+        if inner.finding.kind is Kind.OTHER or inner.receiver == NOBODY:
+            inner = _with_fields(inner, inside, event, text)
         return in_wrapper(inner, wrapper, at_us)
     return _read_event(event, text)
+
+
+def _with_fields(inner: Line, message: str, event: Fields, text: str) -> Line:
+    """A message without header with what stands beside it: fields and target as tracing-journald writes them."""
+    fields = {key.removeprefix("F_").lower(): _plain(value) for key, value in event.items() if key.startswith("F_")}
+    finding, target = inner.finding, event.get("TARGET")
+    if finding.kind is Kind.OTHER and mentions_lag(text):
+        finding = _unless_other(read_fields({**fields, "message": message}))
+    receiver = Receiver(target, None) if isinstance(target, str) and finding is not OTHER else inner.receiver
+    return replace(inner, finding=finding, receiver=receiver)
+
+
+def _unless_other(finding: Finding) -> Finding:
+    """A line that speaks of lag is never passed over."""
+    return QUOTED if finding.kind is Kind.OTHER else finding
 
 
 def _keep_duplicates(pairs: list[tuple[str, Any]]) -> Fields:
@@ -158,8 +178,8 @@ def _read_event(event: Fields, text: str) -> Line:
     nested = event.get("fields")
     fields = nested if isinstance(nested, dict) else event
     finding = read_fields({key: _plain(value) for key, value in fields.items()})
-    if finding.kind is Kind.OTHER and mentions_lag(text):
-        finding = Finding(Kind.SKIPPED, reason="quotes the words inside another message")
+    if mentions_lag(text):
+        finding = _unless_other(finding)
     at_us, clock, zone_assumed = _event_time(event)
     target = event.get("target")
     return Line(

@@ -174,6 +174,21 @@ FORMS |= {
     "syslog 5424 with data": lambda fact: f'<11>1 {stamp(fact[0])} bot1 liq 4711 ID47 [ex@1 a="b"] {full(fact)}',
     "thread name": lambda fact: f"{stamp(fact[0])} ERROR                 main {TARGET}: {message(fact)}",
     "line number": lambda fact: f"{stamp(fact[0])} ERROR {TARGET}: 88: {message(fact)}",
+    "level in brackets": lambda fact: f"{stamp(fact[0])} [ERROR] {TARGET}: {message(fact)}",
+    "router's prefix": lambda fact: f"{stamp(fact[0] + 70, 6, '+00:00')} app[web.1]: {full(fact)}",
+    "link around the time": lambda fact: (
+        f"\x1b]8;;http://x\x07{stamp(fact[0])}\x1b]8;;\x07 ERROR {TARGET}: {message(fact)}"
+    ),
+    "journal sequence": lambda fact: "\x1e" + journal_json_untimed(fact),
+    "journal fields": lambda fact: json.dumps(
+        {
+            "__REALTIME_TIMESTAMP": str(fact[0]),
+            "MESSAGE": f"error receiving {fact[1]}",
+            "F_ERROR": f"channel lagged by {fact[2]}",
+            "TARGET": TARGET,
+        }
+    ),
+    "goes on": lambda fact: f"{full(fact)}; reading on",
     "log4rs": lambda fact: f"{stamp(fact[0])} ERROR {TARGET} - {message(fact)}",
 }
 UNTIMED: dict[str, Callable[[Fact], str]] = {

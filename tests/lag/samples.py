@@ -28,6 +28,11 @@ COUNTED = {
     "fields behind": E + 'error receiving event: channel lagged by 77 attempt=3 peer="10.0.0.1"',
     "quoted error": E + 'error receiving event error="channel lagged by 77"',
     "said twice": E + 'error receiving event: channel lagged by 77 error="Lagged(77)"',
+    "goes on, comma": E + "error receiving event: channel lagged by 77, reading on",
+    "goes on, semicolon": E + "channel lagged by 77; resyncing",
+    "goes on, colon": E + "error receiving event: channel lagged by 77: retrying in 5 s",
+    "goes on, dash": E + "[strategy] error receiving event: channel lagged by 77 - reading on",
+    "goes on, brackets": E + "error receiving event: channel lagged by 77 (retry 3)",
     "no target": f"{T} ERROR error receiving event: channel lagged by 77",
     "no level": f"{T} artemis_core::engine: error receiving event: channel lagged by 77",
     "no header": "channel lagged by 77",
@@ -38,6 +43,15 @@ COUNTED = {
     "invalid UTF-8": f'{T} ERROR s{{name="\udcff"}}: engine: channel lagged by 77'.encode(
         errors="surrogateescape"
     ).decode("latin-1"),
+    "level in brackets": f"{T} [ERROR] artemis_core::engine: error receiving event: channel lagged by 77",
+    "router's prefix": f"{T} app[web.1]: {E}error receiving event: channel lagged by 77",
+    "json count as text": '{"timestamp":"2025-05-14T14:39:45.9Z","level":"WARN","fields":'
+    '{"message":"stream lagged","skipped":"77"},"target":"reth::cli"}',
+    "journal fields": '{"__REALTIME_TIMESTAMP":"1747233585999162","MESSAGE":"error receiving event",'
+    '"F_ERROR":"channel lagged by 77","TARGET":"artemis_core::engine"}',
+    "journal sequence": '\x1e{"__REALTIME_TIMESTAMP":"1747233585999162","MESSAGE":"ERROR a: channel lagged by 77"}',
+    "link": f"\x1b]8;;http://x\x07{T}\x1b]8;;\x07 ERROR engine: channel lagged by 77",
+    "terminal reset": f"{T} ERROR engine: channel lagged by 77\x1b(B\x1b[m",
     "json in kubectl": '[pod/a/b] {"timestamp":"2025-05-14T14:39:45.9Z","level":"ERROR","fields":'
     '{"message":"error receiving event","error":"Lagged(77)"},"target":"artemis_core::engine"}',
     "json count": '{"timestamp":"2025-05-14T14:39:45.9Z","level":"WARN","fields":'
@@ -62,6 +76,10 @@ NOT_COUNTED = {
     "retold": f"{T}  INFO alert::discord: sent: error receiving event: channel lagged by 1333363",
     "a whole line retold": f"{T}  INFO child: stderr: {E}error receiving event: channel lagged by 5",
     "another field": f'{T}  INFO status: still running last_error="channel lagged by 5"',
+    "retold and goes on": f"{T}  INFO alert: paged for: error receiving event: channel lagged by 5, twice",
+    "prose goes on": f"{T}  INFO bot: yesterday the channel lagged by 5, and nobody saw",
+    "a query": f"{T}  INFO http: GET /search?q=channel lagged by 5",
+    "journal field": '{"__REALTIME_TIMESTAMP":"1747233585999162","MESSAGE":"sent","F_BODY":"channel lagged by 5"}',
     "prose": f"{T}  INFO bot: yesterday the channel lagged by 5 and nobody saw",
     "json body": '{"timestamp":"2025-05-14T14:39:45.9Z","level":"INFO","fields":{"message":"alert sent",'
     '"body":"channel lagged by 5"},"target":"alert"}',

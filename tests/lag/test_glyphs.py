@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqcli.lag.glyphs import bar, percent, rate, short_count, size, span, sparkline, to_ascii
+from liqcli.lag.glyphs import bar, percent, rate, short_count, size, span, sparkline, times, to_ascii
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ from liqcli.lag.glyphs import bar, percent, rate, short_count, size, span, spark
 def test_a_span_is_written_in_the_unit_that_reads_best(seconds, text):
     """From microseconds to days, two units at most."""
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(("factor", "text"), [(1.27, "1.3 times"), (4.04, "4 times"), (1_234, "1,200 times")])
+def test_a_factor_is_written_as_roughly_as_it_is_known(factor, text):
+    """Two digits, never in exponent form."""
+    assert times(factor) == text
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The report on the terminal."""
 
+import re
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +67,23 @@ def test_no_line_is_wider_than_the_terminal(log, width):
     lines = render(diagnosis, width=width)
 
     assert max(len(line.text) for line in lines) <= min(max(width, 80), 120)
+
+
+def test_at_80_columns_the_price_of_a_buffer_stays():
+    """Size, slots, time to overflow, incidents absorbed, staleness and memory: who proposes the size goes first."""
+    shown = text_of(bursts(12), width=80)
+
+    header = next(line for line in shown.splitlines() if "requested" in line)
+    assert " ".join(header.split()) == "requested slots full after absorbs data up to memory from"
+
+
+def test_no_number_is_written_in_exponent_form():
+    """1,500 events/s, not 1.5e+03."""
+    at_us = START_US + np.arange(20_000) * 3_000
+    shown = text_of(diagnosis_of_columns(at_us, np.resize([1, 3, 9, 5], 20_000)), width=100)
+
+    assert "events/s more came than were handled" in shown
+    assert not re.search(r"\de[+-]?\d\d", shown)
 
 
 def test_a_log_without_times_says_so_and_has_no_column_of_dashes():

@@ -154,6 +154,11 @@ def _written(content):
         (_written(gzip.compress(LOG)[:-4]), "is damaged", "unpack"),
         (_written(zstandard.compress(LOG)[:300] + b"\xff" * 90), "is damaged", "unpack"),
         (_written(b'10.0.0.1 - - [14/May/2025] "GET / HTTP/1.1" 200\n' * 9), "has no lag lines", "channel lagged by"),
+        (
+            _written(b'alert=sent text="channel lagged by 5"\n' * 3),
+            "3 lines skipped: quotes the words inside another message",
+            "channel lagged by",
+        ),
     ],
 )
 def test_what_cannot_be_a_log_is_named(make, message, hint, tmp_path):
