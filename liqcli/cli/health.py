@@ -1,7 +1,6 @@
 """`liq health`: a probe for supervisors and containers; it loads next to nothing and needs no secret."""
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,13 +10,11 @@ import typer
 from liqcli.cli.render import print_json
 from liqcli.errors import LiqError, NotRunning, UsageError
 from liqcli.lock import holder_of
-from liqcli.ops.problems import problems_of
+from liqcli.ops.problems import problems_of, silence_of
 from liqcli.place import data_directory
 from liqcli.text import safe, shown_url
 
 _UNHEALTHY = 1
-_SILENT_S = 10.0
-"""A bot tells how it stands every 2 s."""
 _TIMEOUT_S = 3.0
 _OK = 200
 _UNAVAILABLE = 503
@@ -64,9 +61,7 @@ def _told(data_dir: Path) -> list[str]:
         raise NotRunning(f"no bot is running on {data_dir}", hint="liq run --sandbox, or --data-dir DIR")
     if "status" not in facts:
         return ["it is still starting"]
-    silent_s = time.time() - (data_dir / "run.json").stat().st_mtime
-    silence = [f"it has told nothing for {silent_s:.0f} s"] if silent_s > _SILENT_S else []
-    return silence + problems_of(facts["status"])
+    return silence_of(data_dir) + problems_of(facts["status"])
 
 
 def _asked(url: str) -> list[str]:

@@ -10,7 +10,7 @@ from liqcli.config import Settings
 from liqcli.errors import NotRunning
 from liqcli.lock import Facts, holder_of
 from liqcli.model import Tier
-from liqcli.ops.problems import problems_of
+from liqcli.ops.problems import problems_of, silence_of
 from liqcli.text import safe
 
 _UNHEALTHY = 1
@@ -22,12 +22,13 @@ def status(*, as_json: options.Json = False, config: options.ConfigFile = None) 
 
     Example: liq status --json
     """
-    facts = running_bot(options.settings_from(config=config))
+    settings = options.settings_from(config=config)
+    facts = running_bot(settings)
     document = {
         **facts["status"],
         "pid": facts["pid"],
         "started": facts["started"],
-        "problems": problems_of(facts["status"]),
+        "problems": silence_of(settings.data_dir) + problems_of(facts["status"]),
     }
     if as_json:
         print_json(document)
