@@ -55,6 +55,10 @@ def _print(found: dict[str, Any]) -> None:
     print_table(
         ["tier", "borrowers", "every", "batch", "workers"], [_tier_row(found, tier) for tier in found["pacing"]]
     )
+    print_table(
+        ["pace", "cache hits", "misses", "saved calls"],
+        [[pace, *(f"{count:,}" for count in counts.values())] for pace, counts in found["cache"]["by_pace"].items()],
+    )
     for name, channel in found["channels"].items():
         if channel is not None:
             print(f"{name} channel {_channel(channel)}")

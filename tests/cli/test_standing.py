@@ -39,6 +39,14 @@ def test_status_tells_how_the_bot_stands(running):
     assert document["events"]["lost"] == 0
 
 
+def test_status_shows_the_cache_by_pace(place):
+    """Hits, misses and the calls they saved, a row for each pace."""
+    with hold(place.directory / "data", "run", {"started": "then", "status": status()}):
+        rows = [line.split("\t") for line in place.liq("status").out.splitlines()]
+    assert ["pace", "cache hits", "misses", "saved calls"] in rows
+    assert ["stable", "3", "1", "2"] in rows
+
+
 def test_a_bot_that_fell_silent_is_not_healthy(place):
     """Its last word was that all is well, but that was a minute ago: exit 1, and it is said."""
     with hold(place.directory / "data", "run", {"started": "then", "status": status()}):
