@@ -9,6 +9,7 @@ import typer
 
 from liqcli.cli.render import print_json
 from liqcli.errors import LiqError, NotRunning, UsageError
+from liqcli.forms import checked_url
 from liqcli.lock import holder_of
 from liqcli.ops.problems import problems_of, silence_of
 from liqcli.place import data_directory
@@ -69,9 +70,10 @@ def _asked(url: str) -> list[str]:
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f'"{shown_url(url)}" is no http address', hint="--url http://127.0.0.1:9109/readyz")
+    try:
+        parts = urlsplit(checked_url(url, "http://", "https://"))
+    except ValueError:
+        raise UsageError(f'"{shown_url(url)}" is no http address', hint="--url http://127.0.0.1:9109/readyz") from None
     connection = (HTTPConnection if parts.scheme == "http" else HTTPSConnection)(parts.netloc, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", parts.path or "/readyz")

@@ -10,8 +10,9 @@ import typer
 
 from liqcli.cli import options
 from liqcli.cli.render import print_json, print_table, say
-from liqcli.config import MarketPreset, Settings, presets, user_directory, user_markets
+from liqcli.config import Settings
 from liqcli.errors import ConfigError, InputError, UsageError
+from liqcli.presets import MarketPreset, presets, user_directory, user_markets
 from liqcli.text import safe
 
 app = typer.Typer(help="Markets known by name: presets, and forks of your own.", epilog="Example: liq markets")
