@@ -357,7 +357,15 @@ def load_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) 
 
 def explain_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) -> Explained:
     """The same, with the origin of each value."""
-    layers = Layers(flags, _variables(), [path for path in config_files(config_file) if path.is_file()])
+    return _explained(Layers(flags, _variables(), [path for path in config_files(config_file) if path.is_file()]))
+
+
+def settings_alone(flags: Mapping[str, Any]) -> Settings:
+    """What these flags come to over presets and defaults, whatever files and variables there are."""
+    return _explained(Layers(flags, {}, [])).settings
+
+
+def _explained(layers: Layers) -> Explained:
     problems = [*layers.broken, *layers.unknown(Settings, env_prefix=ENV_PREFIX, ignored=_TEST_SWITCHES)]
     preset, wrong = _preset_of(layers)
     settings, also_wrong = layers.settings(Settings, preset=preset)
