@@ -61,7 +61,7 @@ def _told(data_dir: Path) -> list[str]:
     if facts is None:
         raise NotRunning(f"no bot is running on {data_dir}", hint="liq run --sandbox, or --data-dir DIR")
     if "status" not in facts:
-        return ["it is still starting"]
+        return [facts.get("standby", "it is still starting")]
     return silence_of(data_dir) + problems_of(facts["status"])
 
 

@@ -43,6 +43,10 @@ def running_bot(settings: Settings) -> Facts:
     facts = holder_of(settings.data_dir, "run")
     if facts is None:
         raise NotRunning("no bot is running here", hint="liq run --sandbox, or set LIQ_DATA_DIR to the bot's")
+    if "standby" in facts:
+        raise NotRunning(
+            f"the bot of pid {facts['pid']} is on {safe(facts['standby'])}", hint="it takes over when that one ends"
+        )
     if "status" not in facts:
         raise NotRunning(f"the bot of pid {facts.get('pid')} is still starting", hint="try again in a few seconds")
     return facts
