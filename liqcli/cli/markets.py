@@ -55,7 +55,7 @@ def add(
         str, typer.Option("--pool-addresses-provider", help="The market's PoolAddressesProvider.", show_default=False)
     ],
     network: Annotated[str, typer.Option(help="hyperevm, hyperevm-testnet, or local for any chain.")] = "hyperevm",
-    first_block: Annotated[int, typer.Option(help="The block it began with.", min=0)] = 0,
+    first_block: Annotated[int, typer.Option(metavar="BLOCK", help="The block it began with.", min=0)] = 0,
 ) -> None:
     """Make a fork known by a name, so that --market NAME finds it; an existing name is never replaced.
 
