@@ -416,7 +416,8 @@ def _word(name: str, layers: Layers, preset: Mapping[str, Any]) -> str:
 
 
 def _unknown_name(key: str, word: str, layers: Layers, hint: str) -> Problem:
-    return Problem(key, layers.origin((key,)) or "default", f'unknown {key} "{safe(word, limit=80)}"', hint)
+    place = layers.origin((key,)) or f"market {safe(_word('market', layers, {}), limit=80)}"
+    return Problem(key, place, f'unknown {key} "{safe(word, limit=80)}" ({place})', hint)
 
 
 def _origin(key: Key, layers: Layers, settings: Settings, preset: Mapping[str, Any]) -> str:

@@ -77,8 +77,11 @@ def test_all_wrong_values_are_told_at_once():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('network = "hyprevm"\nworkers = "many"', ('unknown network "hyprevm"', 'workers "many" (liq.toml:2)')),
-        ('market = "hyperlnd"\nworkers = 0', ('unknown market "hyperlnd"', 'workers "0" (liq.toml:2)')),
+        (
+            'network = "hyprevm"\nworkers = "many"',
+            ('unknown network "hyprevm" (liq.toml:1)', 'workers "many" (liq.toml:2)'),
+        ),
+        ('market = "hyperlnd"\nworkers = 0', ('unknown market "hyperlnd" (liq.toml:1)', 'workers "0" (liq.toml:2)')),
         ("[tiers.extra]\nceiling = 1\n[rpc]\ntimeout_s = 0", ("`tiers.extra.ceiling` in", "rpc.timeout_s")),
     ],
 )
