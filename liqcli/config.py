@@ -5,33 +5,26 @@ Nested keys use a double underscore in the environment: `LIQ_RPC__URL`.
 """
 
 import os
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from liqcli.errors import ConfigError, SecretError
+from liqcli.forms import at_home, checked_address, checked_url, host_and_port
 from liqcli.layers import Key, Layers, Problem, WrongSettings, names, suggest
 from liqcli.model import BASE_UNIT, Pace, Tier
-from liqcli.text import safe, shown_url
+from liqcli.presets import presets, user_directory, user_markets
+from liqcli.text import safe
 
 ENV_PREFIX = "LIQ_"
 _SHORTEST_TOKEN = 16
 _TEST_SWITCHES = {"LIQ_LONG"}
-
-
-def _checked_scheme(url: str | None, *schemes: str) -> str | None:
-    if url is not None and not url.startswith(schemes):
-        raise ValueError(f'no scheme it can use; did you mean "{shown_url(schemes[0] + url.rpartition("://")[2])}"?')
-    return url
 
 
 class _Section(BaseModel):
@@ -57,18 +50,18 @@ class RpcSettings(_Section):
 
     @field_validator("url")
     @classmethod
-    def _has_scheme(cls, url: str | None) -> str | None:
-        return _checked_scheme(url, "http://", "https://")
+    def _is_http(cls, url: str | None) -> str | None:
+        return url if url is None else checked_url(url, "http://", "https://")
 
     @field_validator("fallback_urls")
     @classmethod
-    def _have_schemes(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(url for url in urls if _checked_scheme(url, "http://", "https://"))
+    def _are_http(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked_url(url, "http://", "https://") for url in urls)
 
     @field_validator("ws_url")
     @classmethod
     def _is_websocket(cls, url: str | None) -> str | None:
-        return _checked_scheme(url, "ws://", "wss://")
+        return url if url is None else checked_url(url, "ws://", "wss://")
 
 
 class RedisSettings(_Section):
@@ -79,8 +72,8 @@ class RedisSettings(_Section):
 
     @field_validator("url")
     @classmethod
-    def _has_scheme(cls, url: str | None) -> str | None:
-        return _checked_scheme(url, "redis://", "rediss://", "unix://")
+    def _is_redis(cls, url: str | None) -> str | None:
+        return url if url is None else checked_url(url, "redis://", "rediss://", "unix://")
 
 
 class TierPolicy(_Section):
@@ -100,6 +93,15 @@ class TierSettings(_Section):
     medium_risk: TierPolicy = TierPolicy(ceiling=1.2, interval_s=60, batch=100, workers=1)
     low_risk: TierPolicy = TierPolicy(ceiling=1.5, interval_s=300, batch=200, workers=1)
     safe: TierPolicy = TierPolicy(ceiling=float("inf"), interval_s=900, batch=500, workers=1)
+
+    @model_validator(mode="after")
+    def _rise(self) -> "TierSettings":
+        for lower, upper in pairwise(Tier):
+            if not (below := self.policy(lower).ceiling) < (above := self.policy(upper).ceiling):
+                raise ValueError(f"ceilings rise from tier to tier, but {lower} has {below:g} and {upper} {above:g}")
+        if self.safe.ceiling != float("inf"):
+            raise ValueError(f"safe has no ceiling (inf), not {self.safe.ceiling:g}: nobody may be in no tier")
+        return self
 
     def policy(self, tier: Tier) -> TierPolicy:
         """The policy of one tier."""
@@ -127,6 +129,13 @@ class PaceSettings(_Section):
     moderate: PacePolicy = PacePolicy(per_hour=0.01, ttl_s=120)
     slow: PacePolicy = PacePolicy(per_hour=0.001, ttl_s=600)
     stable: PacePolicy = PacePolicy(per_hour=0.0, ttl_s=1800)
+
+    @model_validator(mode="after")
+    def _fall(self) -> "PaceSettings":
+        for faster, slower in pairwise(Pace):
+            if not (more := self.policy(faster).per_hour) > (less := self.policy(slower).per_hour):
+                raise ValueError(f"per_hour falls from pace to pace, but {faster} has {more:g} and {slower} {less:g}")
+        return self
 
     def policy(self, pace: Pace) -> PacePolicy:
         """The policy of one pace."""
@@ -181,10 +190,7 @@ class PolicySettings(_Section):
     @field_validator("contracts")
     @classmethod
     def _are_addresses(cls, contracts: tuple[str, ...]) -> tuple[str, ...]:
-        for contract in contracts:
-            if re.fullmatch("0x[0-9a-fA-F]{40}", contract) is None:
-                raise ValueError(f"{contract!r} is no address")
-        return tuple(contract.lower() for contract in contracts)
+        return tuple(map(checked_address, contracts))
 
 
 class ExchangeSettings(_Section):
@@ -197,7 +203,9 @@ class ExchangeSettings(_Section):
     routers_v2: tuple[str, ...] = Field((), description="routers of Uniswap V2 and its forks")
     routers_v3: tuple[str, ...] = Field((), description="routers of Uniswap V3 and its forks")
     quoters_v3: tuple[str, ...] = Field((), description="the quoter beside each of `routers_v3`, in the same order")
-    fees_v3: tuple[int, ...] = Field((100, 500, 3000, 10000), description="fees of V3 pools to look for")
+    fees_v3: tuple[Annotated[int, Field(ge=0, lt=1_000_000)], ...] = Field(
+        (100, 500, 3000, 10000), description="fees of V3 pools to look for"
+    )
     flash_loan: bool = Field(
         default=True, description="borrow the debt from the pool; false takes the owner's own tokens"
     )
@@ -206,10 +214,9 @@ class ExchangeSettings(_Section):
     @field_validator("liquidator", "routers_v2", "routers_v3", "quoters_v3")
     @classmethod
     def _lowered(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for address in (value,) if isinstance(value, str) else value or ():
-            if re.fullmatch("0x[0-9a-fA-F]{40}", address) is None:
-                raise ValueError(f"{address!r} is no address")
-        return value.lower() if isinstance(value, str) else tuple(part.lower() for part in value) if value else value
+        if isinstance(value, str):
+            return checked_address(value)
+        return value if value is None else tuple(map(checked_address, value))
 
     @model_validator(mode="after")
     def _has_quoters(self) -> "ExchangeSettings":
@@ -227,6 +234,18 @@ class HttpSettings(_Section):
     )
     token_file: Path | None = Field(None, description="file that holds the token instead")
 
+    @field_validator("token_file")
+    @classmethod
+    def _is_a_path(cls, path: Path | None) -> Path | None:
+        return path if path is None else at_home(path)
+
+    @field_validator("listen")
+    @classmethod
+    def _is_host_and_port(cls, address: str | None) -> str | None:
+        if address is not None:
+            host_and_port(address)
+        return address
+
     def secret(self) -> str | None:
         """The token, from where it was set; SecretError when its file cannot be read or holds too little."""
         if self.token is not None or self.token_file is None:
@@ -241,14 +260,6 @@ class HttpSettings(_Section):
                 hint="python -c 'import secrets; print(secrets.token_urlsafe(32))'",
             )
         return found
-
-
-class MarketPreset(_Section):
-    """A market known by its name: its network, its PoolAddressesProvider, and the block it began with."""
-
-    network: str
-    pool_addresses_provider: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
-    first_block: int = Field(0, ge=0)
 
 
 class Settings(BaseSettings):
@@ -291,7 +302,7 @@ class Settings(BaseSettings):
     def _is_a_path(cls, path: Path) -> Path:
         if "\0" in str(path):
             raise ValueError("no path holds a NUL")
-        return path
+        return at_home(path)
 
     @property
     def chain_id(self) -> int | None:
@@ -328,31 +339,6 @@ def notify_socket() -> str | None:
     return os.environ.get("NOTIFY_SOCKET") or None
 
 
-@cache
-def presets() -> dict[str, Any]:
-    """The networks and markets that ship with liq (markets.toml)."""
-    return tomllib.loads((files("liqcli") / "markets.toml").read_text())
-
-
-def user_directory() -> Path:
-    """Where a user's own config.toml and markets.toml are."""
-    return Path(platformdirs.user_config_dir("liq"))
-
-
-def user_markets() -> dict[str, dict[str, Any]]:
-    """The markets that `liq markets add` wrote; ConfigError when the file is not what it writes."""
-    path = user_directory() / "markets.toml"
-    try:
-        markets = tomllib.loads(path.read_text(encoding="utf-8"))["markets"]
-        return {name: MarketPreset(**facts).model_dump() for name, facts in markets.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
-        raise ConfigError(
-            f"{path} is no list of markets ({safe(type(err).__name__)})", hint="mend or remove it; liq markets add"
-        ) from err
-
-
 @dataclass(frozen=True, slots=True)
 class Explained:
     """Settings, and for each of them the place that set it."""
@@ -371,17 +357,22 @@ def load_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) 
 
 def explain_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) -> Explained:
     """The same, with the origin of each value."""
-    layers = Layers(flags, _variables(), [path for path in config_files(config_file) if path.is_file()])
+    return _explained(Layers(flags, _variables(), [path for path in config_files(config_file) if path.is_file()]))
+
+
+def settings_alone(flags: Mapping[str, Any]) -> Settings:
+    """What these flags come to over presets and defaults, whatever files and variables there are."""
+    return _explained(Layers(flags, {}, [])).settings
+
+
+def _explained(layers: Layers) -> Explained:
     problems = [*layers.broken, *layers.unknown(Settings, env_prefix=ENV_PREFIX, ignored=_TEST_SWITCHES)]
-    chosen, wrong = layers.settings(Settings, preset={})
-    if chosen is None:
-        raise WrongSettings([*problems, *wrong])
-    preset, wrong = _preset_of(chosen, layers)
+    preset, wrong = _preset_of(layers)
     settings, also_wrong = layers.settings(Settings, preset=preset)
     problems += [*wrong, *also_wrong]
     if problems or settings is None:
         raise WrongSettings(problems)
-    return Explained(settings, {key: _origin(key, layers, chosen, preset) for key in names(Settings)})
+    return Explained(settings, {key: _origin(key, layers, settings, preset) for key in names(Settings)})
 
 
 def config_files(config_file: Path | None) -> list[Path]:
@@ -397,28 +388,41 @@ def _variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
 
 
-def _preset_of(chosen: Settings, layers: Layers) -> tuple[Mapping[str, Any], list[Problem]]:
+def _preset_of(layers: Layers) -> tuple[Mapping[str, Any], list[Problem]]:
+    """What the market's preset gives, and the names that nothing has: told beside all that is wrong with values."""
+    preset, problems = _market_of(layers)
+    network = _word("network", layers, preset)
+    if network == "local" or network in presets()["networks"]:
+        return preset, problems
+    hint = suggest(network, [*presets()["networks"], "local"])
+    return preset, [_unknown_name("network", network, layers, hint), *problems]
+
+
+def _market_of(layers: Layers) -> tuple[Mapping[str, Any], list[Problem]]:
     """A preset gives its provider; a provider of one's own is taken on whatever chain answers."""
-    problems = []
-    if chosen.network != "local" and chosen.network not in presets()["networks"]:
-        hint = suggest(chosen.network, [*presets()["networks"], "local"])
-        problems.append(_unknown_name("network", chosen.network, layers, hint))
-    if chosen.pool_addresses_provider is not None:
-        return {"network": "local", "market": "custom"}, problems
-    known = {**presets()["markets"], **user_markets()}
-    if chosen.market in known:
-        return known[chosen.market], problems
-    hint = suggest(chosen.market, known, "see `liq markets`; a fork of your own: --pool-addresses-provider 0x...")
-    return {}, [*problems, _unknown_name("market", chosen.market, layers, hint)]
+    if layers.origin(("pool_addresses_provider",)):
+        return {"network": "local", "market": "custom"}, []
+    market, known = _word("market", layers, {}), {**presets()["markets"], **user_markets()}
+    if market in known:
+        return known[market], []
+    hint = suggest(market, known, "see `liq markets`; a fork of your own: --pool-addresses-provider 0x...")
+    return {}, [_unknown_name("market", market, layers, hint)]
+
+
+def _word(name: str, layers: Layers, preset: Mapping[str, Any]) -> str:
+    """A name as it is set, else as the preset has it, else the default."""
+    found = layers.word(name)
+    return str(preset.get(name, Settings.model_fields[name].default)) if found is None else found
 
 
 def _unknown_name(key: str, word: str, layers: Layers, hint: str) -> Problem:
-    return Problem(key, layers.origin((key,)) or "default", f'unknown {key} "{safe(word, limit=80)}"', hint)
+    place = layers.origin((key,)) or f"market {safe(_word('market', layers, {}), limit=80)}"
+    return Problem(key, place, f'unknown {key} "{safe(word, limit=80)}" ({place})', hint)
 
 
-def _origin(key: Key, layers: Layers, chosen: Settings, preset: Mapping[str, Any]) -> str:
+def _origin(key: Key, layers: Layers, settings: Settings, preset: Mapping[str, Any]) -> str:
     if origin := layers.origin(key):
         return origin
-    if len(key) == 1 and key[0] in preset and chosen.pool_addresses_provider is None:
-        return f"market {chosen.market}"
+    if len(key) == 1 and key[0] in preset and not layers.origin(("pool_addresses_provider",)):
+        return f"market {settings.market}"
     return "default"

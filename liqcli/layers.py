@@ -11,8 +11,7 @@ from typing import Any, TypeGuard, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
-from pydantic_settings.exceptions import SettingsError as SourceError
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from liqcli.errors import ConfigError
 from liqcli.text import safe, shown_url
@@ -66,6 +65,9 @@ class Layers:
     def settings(self, model: type[_Model], *, preset: Mapping[str, Any]) -> tuple[_Model | None, list[Problem]]:
         """The merged settings over a preset, or what is wrong with their values."""
         above, below = [self.flags], [*self.files.values(), dict(preset)]
+        no_lists = list(self._no_lists(model))
+        known = {variable_of(key, "LIQ_") for key in names(model)} - {problem.place for problem in no_lists}
+        variables = {name.lower(): value for name, value in self.variables.items() if name in known}
 
         class Layered(model):  # type: ignore[valid-type, misc]  # the model comes from above
             @classmethod
@@ -80,14 +82,14 @@ class Layers:
                 def layers(contents: list[Any]) -> list[PydanticBaseSettingsSource]:
                     return [InitSettingsSource(settings_cls, content) for content in contents]
 
+                if isinstance(env_settings, EnvSettingsSource):  # the others are told of: one would hide every mistake
+                    env_settings.env_vars = variables
                 return (*layers(above), env_settings, *layers(below))
 
         try:
-            return Layered(), []
+            return Layered(), no_lists
         except ValidationError as err:
-            return None, [self._told(error) for error in err.errors() if error["type"] != _UNKNOWN]
-        except SourceError:  # it names neither the variable nor what is wrong with it
-            return None, list(self._no_lists(model))
+            return None, no_lists + [self._told(error) for error in err.errors() if error["type"] != _UNKNOWN]
 
     def unknown(self, model: type[BaseModel], *, env_prefix: str, ignored: set[str]) -> list[Problem]:
         """Keys that no setting has, each with the nearest known one."""
@@ -97,12 +99,21 @@ class Layers:
             *self._unknown_keys(known | set(_sections(model))),
         ]
 
+    def word(self, name: str) -> str | None:
+        """What the topmost layer that sets a plain setting says; None when none does, or what it says is no text."""
+        variable = variable_of((name,), "LIQ_")
+        set_outside = {name: self.variables[variable]} if variable in self.variables else {}
+        found = next((layer[name] for layer in (self.flags, set_outside, *self.files.values()) if name in layer), None)
+        return found if isinstance(found, str) else None
+
     def origin(self, key: Key, *, env_prefix: str = "LIQ_") -> str:
-        """Where a setting was set: the command line, a variable, `FILE:LINE`, or `` when nowhere."""
-        if key in leaves(self.flags):
+        """Where a setting, or the first of a section, was set: command line, variable, `FILE:LINE`, `` when nowhere."""
+        if any(leaf[: len(key)] == key for leaf in leaves(self.flags)):
             return "command line"
-        if (name := variable_of(key, env_prefix)) in self.variables:
-            return name
+        variable = variable_of(key, env_prefix)
+        for name in self.variables:
+            if name == variable or name.startswith(f"{variable}__"):
+                return name
         for path, content in self.files.items():
             if _sets(content, key):
                 return f"{path}:{line_of(self._texts[path], key)}"
@@ -117,8 +128,9 @@ class Layers:
     def _unknown_keys(self, known: set[Key]) -> Iterator[Problem]:
         for path, content in self.files.items():
             for key in (key for key in leaves(content) if key not in known):
-                siblings = {name[-1] for name in known if name[:-1] == key[:-1]}
-                hint = suggest(key[-1], siblings) if siblings else suggest(key[0], {name[0] for name in known})
+                depth = next((depth for depth in range(len(key)) if key[: depth + 1] not in known), len(key) - 1)
+                siblings = {name[depth] for name in known if len(name) > depth and name[:depth] == key[:depth]}
+                hint = suggest(key[depth], siblings)
                 place, name = f"{path}:{line_of(self._texts[path], key)}", ".".join(key)
                 yield Problem(name, place, f"unknown key `{safe(name, limit=_SHOWN_CHARS)}` in {place}", hint)
 
@@ -136,7 +148,8 @@ class Layers:
         if error["type"] in _NO_SECTION:
             return Problem(name, place, f"{name} ({place}) is a section, not a value", f"its keys stand under [{name}]")
         message = error["msg"].removeprefix("Value error, ")
-        return Problem(name, place, f'{name} "{shown_value(key, error["input"])}" ({place}): {message}', _SEE)
+        value = "" if isinstance(error["input"], Mapping) else f' "{shown_value(key, error["input"])}"'
+        return Problem(name, place, f"{name}{value} ({place}): {message}", _SEE)
 
     def _read(self, path: Path) -> str:
         try:
@@ -204,7 +217,7 @@ def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def line_of(text: str, key: Key) -> int:
-    """The line a key stands on; where only a part of its name is found, as before an inline table, that one."""
+    """The line a key stands on; else that of a part of its name, as before an inline table; a section's first line."""
     section: Key = ()
     found, matched = 0, 0
     for number, line in enumerate(text.splitlines(), start=1):
@@ -217,6 +230,8 @@ def line_of(text: str, key: Key) -> int:
             continue
         if len(here) > matched and key[: len(here)] == here:
             found, matched = number, len(here)
+        elif not found and here[: len(key)] == key:
+            found = number
     return found
 
 

@@ -10,10 +10,10 @@ import platformdirs
 def data_directory() -> Path:
     """What the settings would say; a file that they would refuse is passed over, since a probe has no use for it."""
     if named := os.environ.get("LIQ_DATA_DIR"):
-        return Path(named)
+        return Path(named).expanduser()
     for path in (Path("liq.toml"), Path(platformdirs.user_config_dir("liq")) / "config.toml"):
         if in_file := _named_in(path):
-            return Path(in_file)
+            return Path(in_file).expanduser()
     return Path(platformdirs.user_data_dir("liq"))
 
 

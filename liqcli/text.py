@@ -1,7 +1,12 @@
 """The border between foreign text and the terminal: token symbols, log lines and RPC strings are only text."""
 
+import re
 import unicodedata
 
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]@]+)(:\d+)?")
+"""A host with or without a port, as in a URL."""
+
+_AUTHORITY_ENDS = re.compile(r"[/?#]")
 _DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -17,9 +22,13 @@ def short_address(address: str) -> str:
 
 
 def shown_url(url: str) -> str:
-    """Scheme and host of a URL, which may carry keys; that there is more is only hinted at."""
+    """Scheme and host of a URL, which may carry keys; that there is more is only hinted at.
+
+    Where the host cannot be told from a password with a `/` in it, not even the host.
+    """
     scheme, separator, rest = url.rpartition("://")
-    host, slash, path = rest.partition("/")
-    host, query, _ = host.partition("?")
-    more = "/..." if (slash and path.strip("/")) or query else ""
-    return safe(f"{scheme}{separator}{host.rpartition('@')[2]}{more}", limit=200)
+    authority, *more = _AUTHORITY_ENDS.split(rest, maxsplit=1)
+    hosts = authority.rpartition("@")[2]
+    is_plain = all(not host or HOST.fullmatch(host) for host in hosts.split(",")) and "@" not in "".join(more)
+    hint = "/..." if "".join(more).strip("/") else ""
+    return safe(f"{scheme}{separator}{f'{hosts}{hint}' if is_plain else '...'}", limit=200)

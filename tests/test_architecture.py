@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "liqcli"
 FLOORS = {
-    "errors": 0, "model": 0, "tasks": 0, "text": 0, "lock": 1, "layers": 1, "place": 1, "config": 1, "aave": 1,
-    "chain": 2, "book": 2, "store": 2, "wallet": 2, "lag": 2,
+    "errors": 0, "model": 0, "tasks": 0, "text": 0, "forms": 0, "lock": 1, "layers": 1, "place": 1, "presets": 1,
+    "config": 1, "aave": 1, "chain": 2, "book": 2, "store": 2, "wallet": 2, "lag": 2,
     "bot": 3, "bot.engine": 4, "sandbox": 4, "ops": 4, "cli": 5, "__main__": 6,
 }  # fmt: skip
 HOMES = {"web3": "chain", "redis": "store", "typer": "cli", "rich": "cli"}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from liqcli.config import Settings, load_settings, presets
+from liqcli.config import Settings, load_settings
 from liqcli.errors import ConfigError
+from liqcli.presets import presets
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,72 @@ def test_all_wrong_values_are_told_at_once():
     first, second = caught.value.message.splitlines()
     assert first.startswith('event_buffer_size "many" (liq.toml:1)')
     assert second.startswith('tiers.critical.interval_s "-1" (liq.toml:3)')
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            'network = "hyprevm"\nworkers = "many"',
+            ('unknown network "hyprevm" (liq.toml:1)', 'workers "many" (liq.toml:2)'),
+        ),
+        ('market = "hyperlnd"\nworkers = 0', ('unknown market "hyperlnd" (liq.toml:1)', 'workers "0" (liq.toml:2)')),
+        ("[tiers.extra]\nceiling = 1\n[rpc]\ntimeout_s = 0", ("`tiers.extra.ceiling` in", "rpc.timeout_s")),
+    ],
+)
+def test_names_are_told_beside_wrong_values(text, told):
+    """A value that is wrong hides no name that nothing has."""
+    write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings({})
+    assert all(part in caught.value.message for part in told), caught.value.message
+
+
+def test_a_variable_that_is_no_list_hides_no_other_mistake(monkeypatch):
+    """Each is told, and a section's own variable, which is none of ours, neither hides them nor breaks."""
+    monkeypatch.setenv("LIQ_POLICY__CONTRACTS", "0x12")
+    monkeypatch.setenv("LIQ_WORKERS", "many")
+    monkeypatch.setenv("LIQ_RPC", "http://x")
+    with pytest.raises(ConfigError) as caught:
+        load_settings({})
+    for told in ("(LIQ_POLICY__CONTRACTS): is no list", 'workers "many" (LIQ_WORKERS)', "variable LIQ_RPC"):
+        assert told in caught.value.message
+
+
+def test_an_unknown_section_is_answered_with_those_beside_it():
+    """`tiers.extra` is no tier: the hint names the tiers."""
+    write("[tiers.extra]\nceiling = 1")
+    with pytest.raises(ConfigError) as caught:
+        load_settings({})
+    assert caught.value.hint == "known: critical, high_risk, low_risk, medium_risk, safe"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[tiers.critical]\nceiling = 2.0", "tiers (liq.toml:1): ceilings rise from tier to tier, but critical has 2"),
+        ("[tiers.safe]\nceiling = 3.0", "tiers (liq.toml:1): safe has no ceiling (inf), not 3"),
+        ("workers = 4\n[paces]\nrapid.per_hour = 0.001", "paces (liq.toml:2): per_hour falls from pace to pace"),
+        ('http.listen = "9109"', 'http.listen "9109" (liq.toml:1): is no HOST:PORT'),
+        ('rpc.url = "http://"', 'rpc.url "http://" (liq.toml:1): no host and port it can use'),
+        ('redis.url = "redis://h:port"', 'redis.url "redis://..." (liq.toml:1): no host and port it can use'),
+        ("exchange.fees_v3 = [-5]", 'exchange.fees_v3 "-5" (liq.toml:1)'),
+    ],
+)
+def test_what_could_not_work_is_refused(text, told):
+    """Before anything starts, with its place."""
+    write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings({})
+    assert told in caught.value.message
+
+
+def test_a_path_may_begin_at_home(monkeypatch):
+    """`~/liq` is a directory at home, not one named `~` here."""
+    monkeypatch.setenv("HOME", "/home/bot")
+    monkeypatch.delenv("LIQ_DATA_DIR", raising=False)
+    write('data_dir = "~/liq"')
+    assert load_settings({}).data_dir == Path("/home/bot/liq")
 
 
 def test_a_url_without_scheme_is_answered_with_the_likely_one():

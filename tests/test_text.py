@@ -2,10 +2,11 @@
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqcli.text import safe, short_address
+from liqcli.text import safe, short_address, shown_url
 
 
 @given(st.text())
@@ -23,3 +24,25 @@ def test_plain_text_is_left_as_it_is():
 def test_addresses_are_shortened_in_the_middle():
     """Both ends stay to be recognised."""
     assert short_address("0x" + "ab" * 20) == "0xabab…abab"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://node.example/v2/KEY", "https://node.example/..."),
+        ("https://node.example?key=KEY", "https://node.example/..."),
+        ("http://127.0.0.1:8545/", "http://127.0.0.1:8545"),
+        ("redis://user:hunter2@host:6379/0?ssl=1", "redis://host:6379/..."),
+        ("rediss://:p@ss@host", "rediss://host"),
+        ("redis://one:7000,two:7001", "redis://one:7000,two:7001"),
+        ("unix:///tmp/x.sock?password=hunter2", "unix:///..."),
+        ("redis://:hunter/2@host/0", "redis://..."),
+        ("redis://:hunter#2@host/0", "redis://..."),
+        ("redis://:hunter?2@host/0", "redis://..."),
+        ("redis://:hunter2", "redis://..."),
+        ("localhost:8545", "localhost:8545"),
+    ],
+)
+def test_of_a_url_only_scheme_and_host_are_shown(url, shown):
+    """Paths, queries and passwords stay hidden; where the host may be a part of a password, it does too."""
+    assert shown_url(url) == shown

@@ -326,7 +326,9 @@ class Engine:
         """Whom to read: events always, sweeps only where the shared cache has nothing fresh."""
         swept = [borrower for borrower, reason in because.items() if reason == EventKind.SWEEP]
         try:
-            fresh = await recall(swept, watchlist=self.watchlist, cache=self.cache, settings=self.settings)
+            fresh = await recall(
+                swept, watchlist=self.watchlist, cache=self.cache, settings=self.settings, use=self.tally.cache
+            )
         except Unreachable:
             fresh = set()
         return [borrower for borrower in because if borrower not in fresh]

@@ -1,8 +1,11 @@
 """Tally: what a run counted, and the summary it ends with."""
 
 from collections import Counter, deque
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
+
+from liqcli.model import Address, Pace
 
 _LATENCIES_KEPT = 10_000
 
@@ -34,6 +37,21 @@ class Latency:
 
 
 @dataclass(slots=True)
+class CacheUse:
+    """How the shared cache answered, by the pace of the borrowers; a saved call is a borrower that was not read."""
+
+    hits: Counter[Pace] = field(default_factory=Counter)
+    misses: Counter[Pace] = field(default_factory=Counter)
+    saved_calls: Counter[Pace] = field(default_factory=Counter)
+
+    def count(self, paces: Mapping[Address, Pace], *, found: Container[Address], settled: Container[Address]) -> None:
+        """The borrowers that were asked for: whose reading was there, and whom it saved from being read."""
+        for borrower, pace in paces.items():
+            (self.hits if borrower in found else self.misses)[pace] += 1
+            self.saved_calls[pace] += borrower in settled
+
+
+@dataclass(slots=True)
 class Tally:
     """Counters of one run; `lost` stays 0 unless an event could neither be applied nor read again."""
 
@@ -47,6 +65,7 @@ class Tally:
     failed: int = 0
     profit_base: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    cache: CacheUse = field(default_factory=CacheUse)
     event_to_queue: Latency = field(default_factory=Latency)
     event_to_send: Latency = field(default_factory=Latency)
 

@@ -125,7 +125,9 @@ class Worker:
     async def _read(self, claims: Sequence[Claim]) -> Evaluation:
         """Events always, sweeps only where the shared cache has nothing fresh."""
         swept = [claim.borrower for claim in claims if claim.because == EventKind.SWEEP]
-        fresh = await recall(swept, watchlist=self._watchlist, cache=self.cache, settings=self._settings)
+        fresh = await recall(
+            swept, watchlist=self._watchlist, cache=self.cache, settings=self._settings, use=self.tally.cache
+        )
         wanted = [claim.borrower for claim in claims if claim.borrower not in fresh]
         return await evaluate(
             wanted, market=self.market, watchlist=self._watchlist, cache=self.cache, settings=self._settings

@@ -26,9 +26,9 @@ from liqcli.chain.reserves import ReserveTokens, not_a_pool, read_reserves
 from liqcli.chain.rpc import NoAnswer, Rpc, RpcError
 from liqcli.chain.snapshot import Contracts, NewReserve, Snapshot, read_snapshot
 from liqcli.chain.versions import detect_version
-from liqcli.config import presets
 from liqcli.errors import Reverted, Unreachable, WrongTarget
 from liqcli.model import Address, Reading
+from liqcli.presets import presets
 
 __all__ = ["AGGREGATOR", "Batch", "Market", "MarketAddresses", "Prices", "Snapshot", "open_market"]
 

@@ -7,15 +7,15 @@ from liqcli.model import Tier
 
 def networks() -> list[str]:
     """The networks with a preset, and the one without."""
-    from liqcli.config import presets
+    from liqcli.presets import presets
 
     return [*presets()["networks"], "local"]
 
 
 def market_names() -> list[str]:
     """The presets, and the forks that were added."""
-    from liqcli.config import presets, user_markets
     from liqcli.errors import ConfigError
+    from liqcli.presets import presets, user_markets
 
     try:
         return [*presets()["markets"], *user_markets()]

@@ -17,7 +17,7 @@ import typer
 from liqcli.cli import options, wallet
 from liqcli.cli.render import print_json, safe_lines, say
 from liqcli.config import Explained, config_files
-from liqcli.errors import ConfigError, LiqError
+from liqcli.errors import ConfigError, LiqError, SecretError
 from liqcli.layers import WrongSettings
 from liqcli.lock import holder_of
 from liqcli.text import safe
@@ -121,10 +121,12 @@ class _Key:
                 return opened.address, ""
             path = wallet.keystore_path(settings, account=self.account, keystore=self.keystore)
             address, why = described(path)
+            if why:
+                raise SecretError(why, hint=f"chmod 600 {path}" if "can read" in why else "liq keys list")
         except LiqError as err:
             self.problem = err
             return None, err.message
-        return address, why or "the keystore names no address: give --password-file to open it"
+        return address, "the keystore names no address: give --password-file to open it"
 
 
 async def _examine(

@@ -1,7 +1,6 @@
 """`liq health`: a probe for supervisors and containers; it loads next to nothing and needs no secret."""
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +9,13 @@ import typer
 
 from liqcli.cli.render import print_json
 from liqcli.errors import LiqError, NotRunning, UsageError
+from liqcli.forms import checked_url
 from liqcli.lock import holder_of
-from liqcli.ops.problems import problems_of
+from liqcli.ops.problems import problems_of, silence_of
 from liqcli.place import data_directory
 from liqcli.text import safe, shown_url
 
 _UNHEALTHY = 1
-_SILENT_S = 10.0
-"""A bot tells how it stands every 2 s."""
 _TIMEOUT_S = 3.0
 _OK = 200
 _UNAVAILABLE = 503
@@ -63,10 +61,8 @@ def _told(data_dir: Path) -> list[str]:
     if facts is None:
         raise NotRunning(f"no bot is running on {data_dir}", hint="liq run --sandbox, or --data-dir DIR")
     if "status" not in facts:
-        return ["it is still starting"]
-    silent_s = time.time() - (data_dir / "run.json").stat().st_mtime
-    silence = [f"it has told nothing for {silent_s:.0f} s"] if silent_s > _SILENT_S else []
-    return silence + problems_of(facts["status"])
+        return [facts.get("standby", "it is still starting")]
+    return silence_of(data_dir) + problems_of(facts["status"])
 
 
 def _asked(url: str) -> list[str]:
@@ -74,9 +70,10 @@ def _asked(url: str) -> list[str]:
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f'"{shown_url(url)}" is no http address', hint="--url http://127.0.0.1:9109/readyz")
+    try:
+        parts = urlsplit(checked_url(url, "http://", "https://"))
+    except ValueError:
+        raise UsageError(f'"{shown_url(url)}" is no http address', hint="--url http://127.0.0.1:9109/readyz") from None
     connection = (HTTPConnection if parts.scheme == "http" else HTTPSConnection)(parts.netloc, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", parts.path or "/readyz")

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from liqcli.cli import options
 from liqcli.cli.render import print_json, say
-from liqcli.config import Settings, explain_settings
+from liqcli.config import Settings, settings_alone
 from liqcli.errors import ConfigError, InputError
 from liqcli.layers import Key, is_section
 from liqcli.text import safe
@@ -174,7 +174,7 @@ def _settings_of(chosen: dict[Key, Any]) -> Settings:
         for part in key[:-1]:
             place = place.setdefault(part, {})
         place[key[-1]] = value
-    return explain_settings(flags).settings
+    return settings_alone(flags)
 
 
 def _value(settings: Any, key: Key) -> Any:
@@ -185,10 +185,14 @@ def _value(settings: Any, key: Key) -> Any:
 
 def _write(path: Path, text: str) -> None:
     try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise InputError("an option is no UTF-8 text", hint="is the terminal's character set UTF-8?") from None
+    try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise InputError(f"{path} exists", hint="it was left as it is; choose another: --output FILE") from None
     except OSError as err:
         raise InputError(f"cannot write {path} ({err.strerror})", hint="choose another: --output FILE") from err
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)

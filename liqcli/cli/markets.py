@@ -10,8 +10,9 @@ import typer
 
 from liqcli.cli import options
 from liqcli.cli.render import print_json, print_table, say
-from liqcli.config import MarketPreset, Settings, presets, user_directory, user_markets
+from liqcli.config import Settings
 from liqcli.errors import ConfigError, InputError, UsageError
+from liqcli.presets import MarketPreset, presets, user_directory, user_markets
 from liqcli.text import safe
 
 app = typer.Typer(help="Markets known by name: presets, and forks of your own.", epilog="Example: liq markets")
@@ -54,7 +55,7 @@ def add(
         str, typer.Option("--pool-addresses-provider", help="The market's PoolAddressesProvider.", show_default=False)
     ],
     network: Annotated[str, typer.Option(help="hyperevm, hyperevm-testnet, or local for any chain.")] = "hyperevm",
-    first_block: Annotated[int, typer.Option(help="The block it began with.", min=0)] = 0,
+    first_block: Annotated[int, typer.Option(metavar="BLOCK", help="The block it began with.", min=0)] = 0,
 ) -> None:
     """Make a fork known by a name, so that --market NAME finds it; an existing name is never replaced.
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from liqcli.cli.render import address, health, usd
-from liqcli.model import Address, Liquidation, Tier
+from liqcli.model import Address, Liquidation, Pace, Tier
 from liqcli.text import safe, short_address
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from liqcli.bot.engine import Engine
     from liqcli.bot.notes import Note
+    from liqcli.bot.tally import CacheUse
     from liqcli.chain.market import Market
 
 
@@ -60,6 +61,7 @@ class Printer:
         for reason, count in tally.skipped.most_common():
             self._print(f"  skipped {count:>4}  {safe(reason)}")
         self._print(f"profit    {usd(tally.profit_base)}")
+        self._print(_cache_line(tally.cache))
         self._print(_latency_line(engine))
         for line in _standing_lines(engine):
             self._print(line)
@@ -110,6 +112,11 @@ def _standing_lines(engine: "Engine") -> Iterator[str]:
 
 def _tiers_line(tiers: "Counter[Tier]") -> str:
     return ", ".join(f"{tier.value} {tiers[tier]:,}" for tier in Tier)
+
+
+def _cache_line(use: "CacheUse") -> str:
+    found = (f"{pace.value} {use.hits[pace]:,} of {use.hits[pace] + use.misses[pace]:,}" for pace in Pace)
+    return f"cache     hits {', '.join(found)} · saved {use.saved_calls.total():,} calls"
 
 
 def _latency_line(engine: "Engine") -> str:

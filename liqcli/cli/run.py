@@ -142,6 +142,7 @@ async def _run(stack: AsyncExitStack, order: Order, stopping: Stopping) -> int:
     from liqcli.cli import connect
     from liqcli.cli.voice import open_voice, telling, watched
     from liqcli.lock import hold
+    from liqcli.ops.standing import STARTING
     from liqcli.ops.status import summary_of
 
     settings, started = order.settings, connect.now_iso()
@@ -151,7 +152,16 @@ async def _run(stack: AsyncExitStack, order: Order, stopping: Stopping) -> int:
     mode = await _allowed_mode(order, target)
     market = await connect.open_market_at(stack, settings, target)
     voice = open_voice(stack, standing, supervisor, market, mode=mode, form=order.form, to_stderr=order.as_json)
-    redis_url, namespace = await _lead(stack, settings, target, market, voice=voice, stopping=stopping)
+
+    def stand_by(text: str) -> None:
+        say(text)
+        standing.waits = text
+        supervisor.status(text)
+        holding.publish({"started": started, "standby": text})
+
+    redis_url, namespace = await _lead(stack, settings, target, market, voice=voice, stopping=stopping, tell=stand_by)
+    standing.waits = STARTING
+    holding.publish({"started": started})
     engine = await _open_bot(stack, order, target, market, voice, mode=mode, redis_url=redis_url)
     facts = {"started": started, "mode": mode, "redis_url": redis_url, "namespace": namespace}
     holding.publish(facts)
@@ -194,6 +204,7 @@ async def _lead(
     *,
     voice: "Voice",
     stopping: Stopping,
+    tell: Callable[[str], None],
 ) -> tuple[str, str]:
     """Redis and the namespace in it; on a shared one this waits until the run leads its market."""
     from liqcli.cli import connect
@@ -201,7 +212,7 @@ async def _lead(
     redis_url = await connect.find_redis(stack, settings, target)
     namespace = connect.namespace_at(market.chain_id, market.name)
     if settings.redis.url is not None:  # an embedded one has no other run on it
-        lease = leading(settings, redis_url, namespace, tell=say, warn=voice.warn, stop=stopping.asked)
+        lease = leading(settings, redis_url, namespace, tell=tell, warn=voice.warn, stop=stopping.asked)
         await stack.enter_async_context(lease)
     return redis_url, namespace
 

@@ -64,7 +64,7 @@ def scan(
     min_debt: Annotated[float, typer.Option(help="Only debts of at least this many USD.", min=0)] = 0.0,
     limit: Annotated[int | None, typer.Option(help="At most this many, the riskiest first.", min=1)] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
-    fail_on_found: Annotated[bool, typer.Option(help="Exit with 10 when anybody is shown.")] = False,
+    fail_on_found: Annotated[bool, typer.Option("--fail-on-found", help="Exit with 10 when anybody is shown.")] = False,
     as_json: options.Json = False,
     network: options.Network = None,
     market: options.MarketName = None,

@@ -10,7 +10,7 @@ from liqcli.config import Settings
 from liqcli.errors import NotRunning
 from liqcli.lock import Facts, holder_of
 from liqcli.model import Tier
-from liqcli.ops.problems import problems_of
+from liqcli.ops.problems import problems_of, silence_of
 from liqcli.text import safe
 
 _UNHEALTHY = 1
@@ -22,12 +22,13 @@ def status(*, as_json: options.Json = False, config: options.ConfigFile = None) 
 
     Example: liq status --json
     """
-    facts = running_bot(options.settings_from(config=config))
+    settings = options.settings_from(config=config)
+    facts = running_bot(settings)
     document = {
         **facts["status"],
         "pid": facts["pid"],
         "started": facts["started"],
-        "problems": problems_of(facts["status"]),
+        "problems": silence_of(settings.data_dir) + problems_of(facts["status"]),
     }
     if as_json:
         print_json(document)
@@ -42,6 +43,10 @@ def running_bot(settings: Settings) -> Facts:
     facts = holder_of(settings.data_dir, "run")
     if facts is None:
         raise NotRunning("no bot is running here", hint="liq run --sandbox, or set LIQ_DATA_DIR to the bot's")
+    if "standby" in facts:
+        raise NotRunning(
+            f"the bot of pid {facts['pid']} is on {safe(facts['standby'])}", hint="it takes over when that one ends"
+        )
     if "status" not in facts:
         raise NotRunning(f"the bot of pid {facts.get('pid')} is still starting", hint="try again in a few seconds")
     return facts
@@ -53,6 +58,10 @@ def _print(found: dict[str, Any]) -> None:
     print(f"{found['mode'].upper()} · {safe(found['market'])} · pid {found['pid']} since {found['started']} · {age}")
     print_table(
         ["tier", "borrowers", "every", "batch", "workers"], [_tier_row(found, tier) for tier in found["pacing"]]
+    )
+    print_table(
+        ["pace", "cache hits", "misses", "saved calls"],
+        [[pace, *(f"{count:,}" for count in counts.values())] for pace, counts in found["cache"]["by_pace"].items()],
     )
     for name, channel in found["channels"].items():
         if channel is not None:

@@ -17,6 +17,7 @@ from liqcli.text import safe, short_address
 if TYPE_CHECKING:
     from liqcli.ops.standing import Standing
 
+RULE = "─"
 _SHORT_TIERS = ("crit", "high", "med", "low", "safe")
 _SHOWN_LINES = 4
 _MODE_STYLES = {"LIVE": "bold reverse red", "SANDBOX": "bold cyan", "DRY RUN": "bold green"}
@@ -67,14 +68,14 @@ class Pinned:
         self.ended = Event()
 
     def show(self, lines: Sequence[str]) -> None:
-        """Print lines above the pinned ones."""
+        """Print lines above the pinned ones; what is wider than the terminal goes on below, cut between words."""
         from rich.text import Text
 
         if self.ended.is_set():
             self._live.stop()
         for line in lines:
-            shown = to_ascii(line) if self._plain else line
-            self._console.print(Text(shown, style=_style(line)), soft_wrap=True)
+            whole = line[: self._console.width] if set(line) == {RULE} else line
+            self._console.print(Text(to_ascii(whole) if self._plain else whole, style=_style(line)), overflow="fold")
 
     def refresh(self) -> None:
         """Draw the standing as it is now."""
@@ -89,11 +90,11 @@ class Pinned:
             self._live.start()
         mode = self._mode
         rows = status_rows(self._standing, mode, self._speed.now(self._standing.status), width=self._console.width)
-        text = Text("\n".join([("─" * self._console.width), *rows]), no_wrap=True, overflow="crop")
+        text = Text("\n".join([(RULE * self._console.width), *rows]), no_wrap=True, overflow="crop")
         text.highlight_words([mode], _MODE_STYLES.get(mode, "bold"))
         text.highlight_words(["STUCK", "not ready"], "bold red")
         if self._plain:
-            text.plain = to_ascii(text.plain.replace("─", "-"))
+            text.plain = to_ascii(text.plain.replace(RULE, "-"))
         self._live.update(text, refresh=True)
 
 

@@ -182,6 +182,8 @@ async def _open_executor(
 
 def summary_of(found: "Worker", *, live: bool) -> dict[str, Any]:
     """What a worker did, in the fields of a run's summary where they mean the same."""
+    from liqcli.ops.status import cache_facts
+
     tally = found.tally
     return {
         "mode": "live" if live else "dry run",
@@ -199,7 +201,7 @@ def summary_of(found: "Worker", *, live: bool) -> dict[str, Any]:
         "profit_base": str(tally.profit_base),
         "profit_usd": tally.profit_base / BASE_UNIT,
         "rpc": {"requests": found.market.rpc.requests, "errors": found.market.rpc.errors},
-        "cache": {"hits": found.cache.hits, "misses": found.cache.misses},
+        "cache": cache_facts(tally.cache),
     }
 
 

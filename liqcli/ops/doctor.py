@@ -64,7 +64,9 @@ async def _within(deadline_s: float, name: str, findings: AsyncIterator[Check]) 
                 found.append(check)  # noqa: PERF401  what was found before the time was up counts
     except TimeoutError:
         judge = warn if name.startswith(_SPARE) else fail
-        found.append(judge(name, f"no answer within {deadline_s:.1f} s", "try again; is it reachable from here?"))
+        found.append(
+            judge(name, f"not examined within {deadline_s:.1f} s", "try again; is it slow, or out of reach from here?")
+        )
     except LiqError as err:
         found.append(failed(name, err))
     except Exception as err:  # noqa: BLE001  the promise: no check can crash the doctor, nor hide what others found

@@ -55,6 +55,10 @@ def _tiers(*path: str, fact: str | None = None) -> Callable[[Status], Values]:
     return read
 
 
+def _paces(fact: str) -> Callable[[Status], Values]:
+    return lambda status: [((pace,), counts[fact]) for pace, counts in status["cache"]["by_pace"].items()]
+
+
 def _channels(fact: str) -> Callable[[Status], Values]:
     return lambda status: [((name,), held[fact]) for name, held in status["channels"].items() if held is not None]
 
@@ -144,8 +148,9 @@ NAMED = (
     ),
     Named("liq_rpc_requests_total", "counter", "requests to the node", _at("rpc", "requests")),
     Named("liq_rpc_errors_total", "counter", "requests that failed", _at("rpc", "errors")),
-    Named("liq_cache_hits_total", "counter", "readings found in the shared cache", _at("cache", "hits")),
-    Named("liq_cache_misses_total", "counter", "readings not found there", _at("cache", "misses")),
+    Named("liq_cache_hits_total", "counter", "readings found in the shared cache", _paces("hits"), ("pace",)),
+    Named("liq_cache_misses_total", "counter", "readings not found there", _paces("misses"), ("pace",)),
+    Named("liq_cache_saved_calls_total", "counter", "borrowers not read for it", _paces("saved_calls"), ("pace",)),
     Named(
         "liq_pacing_interval_seconds",
         "gauge",

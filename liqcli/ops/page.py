@@ -14,6 +14,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from liqcli.errors import ConfigError
+from liqcli.forms import host_and_port
 from liqcli.ops.metrics import exposition, registry_of
 from liqcli.ops.standing import Standing
 
@@ -47,24 +48,20 @@ def serving(standing: Standing, address: str, *, token: str | None) -> Iterator[
         thread.join(_STARTED_S)
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of `HOST:PORT`; port 0 takes a free one."""
-    try:
-        parts = urlsplit(f"//{address}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or port is None or parts.netloc != address or "@" in address:
-        raise ConfigError(f'"{address}" is no HOST:PORT', hint="--http 127.0.0.1:9109")
-    return host, port
-
-
 def is_loopback(host: str) -> bool:
     """Whether only this machine can connect; a name other than localhost is taken for reachable."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _names_loopback(host: str) -> bool:
+    """Whether a request asks for this machine as itself; what is no host at all does not."""
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 async def _serve(
@@ -121,10 +118,10 @@ def _guard(token: str | None) -> Any:
     @web.middleware
     async def guarded(request: web.Request, handler: Any) -> web.StreamResponse:
         if token is not None:
-            given = request.headers.get("Authorization", "").encode()
+            given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
             if not hmac.compare_digest(given, f"Bearer {token}".encode()):
                 raise web.HTTPUnauthorized(headers={**_HEADERS, "WWW-Authenticate": "Bearer"})
-        elif not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        elif not _names_loopback(request.host):
             raise web.HTTPForbidden(headers=_HEADERS, text="ask for it as 127.0.0.1 or localhost\n")
         response: web.StreamResponse = await handler(request)
         return response

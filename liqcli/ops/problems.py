@@ -1,7 +1,11 @@
 """What is wrong with a bot by its own account; light enough for `liq status` and a probe."""
 
+import time
+from pathlib import Path
 from typing import Any
 
+_SILENT_S = 10.0
+"""A bot tells how it stands every 2 s."""
 _STALE_S = 30.0
 _BEHIND_BLOCKS = 60
 """About a minute of HyperEVM."""
@@ -17,6 +21,15 @@ def problems_of(found: dict[str, Any]) -> list[str]:
         f"{found['events']['lost']:,} events were lost": found["events"]["lost"] > 0,
     }
     return [problem for problem, holds in checks.items() if holds]
+
+
+def silence_of(data_dir: Path) -> list[str]:
+    """That a bot which holds this directory no longer tells how it stands: what it told last says nothing of now."""
+    try:
+        silent_s = time.time() - (data_dir / "run.json").stat().st_mtime
+    except FileNotFoundError:
+        return ["it is ending"]
+    return [f"it has told nothing for {silent_s:.0f} s"] if silent_s > _SILENT_S else []
 
 
 def _head_checks(head: dict[str, Any], cursor: int) -> dict[str, bool]:

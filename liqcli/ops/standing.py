@@ -12,6 +12,7 @@ from liqcli.ops.status import queue_facts, status_of
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
 
+STARTING = "still starting"
 BEAT_S = 1.0
 TELL_S = 2.0
 _BEATS_MISSED = 2
@@ -20,12 +21,14 @@ _BEATS_MISSED = 2
 class Standing:
     """The last status told and the last beat of the loop; told facts are replaced, never changed, so no lock is needed.
 
-    `lines_dropped` answers how many lines the terminal or the log was too slow for.
+    `lines_dropped` answers how many lines the terminal or the log was too slow for; `waits` is what there is to say
+    before the first status.
     """
 
     def __init__(self, *, every_s: float = BEAT_S) -> None:
         self.every_s = every_s
         self.status: dict[str, Any] | None = None
+        self.waits = STARTING
         self.lines_dropped: Callable[[], int] = int
         self._beat_at = monotonic()
 
@@ -47,7 +50,7 @@ class Standing:
         """What keeps this bot from being ready; nothing when all is well."""
         stuck = [] if self.is_alive else [f"the loop is stuck: it has not come round for {self.silent_s:.1f} s"]
         if self.status is None:
-            return [*stuck, "still starting"]
+            return [*stuck, self.waits]
         return [*stuck, *problems_of(self.status)]
 
     async def keep_beating(self, also: Callable[[], None]) -> None:

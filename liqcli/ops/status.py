@@ -4,11 +4,12 @@ from dataclasses import asdict
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from liqcli.model import BASE_UNIT, WAD, Tier
+from liqcli.model import BASE_UNIT, WAD, Pace, Tier
 
 if TYPE_CHECKING:
     from liqcli.bot.channel import Channel
     from liqcli.bot.engine import Engine
+    from liqcli.bot.tally import CacheUse
     from liqcli.chain.stream import Stream
     from liqcli.store.figures import QueueStats
 
@@ -50,7 +51,7 @@ def summary_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
             ),
         },
         "rpc": {"requests": engine.market.rpc.requests, "errors": engine.market.rpc.errors},
-        "cache": {"hits": engine.cache.hits, "misses": engine.cache.misses},
+        "cache": cache_facts(tally.cache),
     }
 
 
@@ -85,6 +86,13 @@ def status_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
         if closest is None
         else {"borrower": closest.borrower, "health_factor_float": closest.health_factor / WAD},
     }
+
+
+def cache_facts(use: "CacheUse") -> dict[str, Any]:
+    """How often the shared cache had a fresh reading, and whom it saved from being read; whole and by pace."""
+    counted = {"hits": use.hits, "misses": use.misses, "saved_calls": use.saved_calls}
+    by_pace = {pace.value: {name: count[pace] for name, count in counted.items()} for pace in Pace}
+    return {**{name: count.total() for name, count in counted.items()}, "by_pace": by_pace}
 
 
 def queue_facts(stats: "QueueStats") -> dict[str, Any]:

@@ -23,11 +23,9 @@ _FOREVER = struct.pack("<d", float("inf"))
 
 
 class HealthCache:
-    """A market's readings; `hits` and `misses` count what this process asked for."""
+    """A market's readings."""
 
     def __init__(self, redis: Client, *, namespace: str) -> None:
-        self.hits = 0
-        self.misses = 0
         self._redis = redis
         self._key = f"{{{namespace}:cache}}:readings".encode()
         self._clock = clock_beside(redis, f"{{{namespace}:cache}}:clock")
@@ -40,8 +38,6 @@ class HealthCache:
         found: dict[Address, Reading] = {}
         for first in range(0, len(borrowers), BATCH):
             found |= await self._get(borrowers[first : first + BATCH])
-        self.hits += len(found)
-        self.misses += len(borrowers) - len(found)
         return found
 
     async def put_many(self, readings: Sequence[tuple[Reading, float]]) -> None:

@@ -1,6 +1,7 @@
 """One way to Redis: every command has a deadline, nothing is retried behind our back, errors are ours."""
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -29,6 +30,7 @@ from redis.exceptions import (
 )
 
 from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable, WrongTarget
+from liqcli.text import shown_url
 
 Client: TypeAlias = Redis | RedisCluster
 _Opened = TypeVar("_Opened", Redis, RedisCluster)
@@ -76,13 +78,6 @@ async def answering(client: Client) -> AsyncIterator[None]:
         raise Unreachable(f"Redis is not answering at {place_of(client)} (connection closed)", hint=_HINT) from err
 
 
-def masked(url: str) -> str:
-    """The URL without user, password and query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
-
-
 def place_of(client: Client) -> str:
     """Where a client connects to, as a URL without password."""
     if isinstance(client, RedisCluster):
@@ -106,7 +101,8 @@ def _single(url: str, *, timeout_s: float) -> Redis:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
-    except ValueError as err:
+        pool.connection_class(**pool.connection_kwargs)  # its arguments are looked at here, before anything is sent
+    except (ValueError, TypeError) as err:
         raise _no_url(url, err) from err
     return Redis.from_pool(pool)
 
@@ -154,8 +150,14 @@ async def _answered(client: _Opened) -> _Opened:
     return client
 
 
-def _no_url(url: str, err: ValueError) -> ConfigError:
-    return ConfigError(f"{masked(url)} is not a Redis URL: {err}", hint="redis://, rediss:// or unix:///path")
+def _no_url(url: str, err: Exception) -> ConfigError:
+    """What is wrong with its query; of anything else the client's words may hold a part of the password."""
+    told = str(err)
+    unknown = re.search(r"unexpected keyword argument ('\w+')", told)
+    why = f": {told}" if "in connection URL" in told else f": no {unknown[1]} is known" if unknown else ""
+    return ConfigError(
+        f"{shown_url(url)} is not a Redis URL{why}", hint="redis://host:6379/0, rediss:// or unix:///path"
+    )
 
 
 def _explain(err: RedisError, place: str) -> LiqError:

@@ -79,7 +79,7 @@ def test_validate_tells_every_mistake_at_once(place):
     for told in ("`netwrk` in liq.toml:1", "rpc.timeout_s", "(liq.toml:4)", "LIQ_WORKRES"):
         assert told in finished.err
     problems = matches(place.liq("config", "validate", "--json").json, "config-validate")["problems"]
-    assert [problem["place"] for problem in problems] == ["liq.toml:1", "liq.toml:4"]
+    assert [problem["place"] for problem in problems] == ["liq.toml:1", "liq.toml:2", "liq.toml:4"]
 
 
 def test_an_unknown_market_and_network_are_told_together(place):

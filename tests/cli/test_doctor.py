@@ -158,3 +158,18 @@ def test_a_hint_names_the_command_that_was_typed(running, place):
     assert "liq scan --rpc URL" in scanned.json["error"]["hint"]
     listed = place.liq("queue", "purge", "--sandbox", LIQ_DATA_DIR=str(running.directory / "data"))
     assert "hint: liq queue purge --yes" in listed.err or listed.code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [("{}", 0o644, "others can read the keystore"), ('{"x":', 0o600, "is not JSON")],
+)
+def test_a_named_keystore_that_cannot_be_used_is_a_failed_check(place, text, mode, told):
+    """Whoever names it wants to use it: open to others or no keystore at all, it fails."""
+    keystore = place.directory / "bot.json"
+    keystore.write_text(text)
+    keystore.chmod(mode)
+    finished = place.liq("doctor", "--keystore", str(keystore), "--rpc", "http://127.0.0.1:1", "--json")
+    assert finished.code == 1
+    failed = [check for check in finished.json["checks"] if check["status"] == "fail"]
+    assert any(told in check["what"] for check in failed), failed

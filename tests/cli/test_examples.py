@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from liqcli.cli.main import app_for
+from liqcli.cli.main import app_for, exit_code_of
 from tests.cli.conftest import Place
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +76,14 @@ def test_every_example_can_be_parsed(name):
         context = command.make_context(words[0], [], parent=context, resilient_parsing=True)
         command = command.commands[words.pop(0)]
     command.make_context(name, words, parent=context)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_no_help_cuts_anything_at_80_columns(name, monkeypatch, capsys):
+    """Every option can be read whole, on a terminal or through a pipe."""
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    assert exit_code_of([*name.split(), "--help"]) == 0
+    assert "…" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", sorted(set(EXAMPLES) - set(PARSED_ONLY)))

@@ -135,3 +135,19 @@ def test_ctrl_c_leaves_nothing_behind(place):
     child.close()
     assert child.exitstatus == 130
     assert not (place.directory / "liq.toml").exists()
+
+
+def test_a_broken_file_beside_it_does_not_stop_a_new_one(place):
+    """Who wants a good file is not told what is wrong with the old one, nor given any of it."""
+    (place.directory / "liq.toml").write_text('network = "local"\nworkers = [\n')
+    finished = place.liq("init", "--yes", "--output", "new.toml", LIQ_NONSENSE="1", LIQ_MARKET="hypurrfi")
+    assert finished.code == 0, finished.err
+    assert 'network = "hyperevm"\n' in (place.directory / "new.toml").read_text()
+    assert place.liq("config", "validate", "--config", "new.toml").code == 0
+
+
+def test_what_is_no_text_is_a_named_error_and_leaves_no_file(place):
+    """A byte that is no UTF-8, as a terminal of another character set sends it."""
+    finished = place.liq("init", "--yes", "--rpc", "http://node.example/\udcff")
+    assert (finished.code, "an option is no UTF-8 text" in finished.err) == (8, True)
+    assert not (place.directory / "liq.toml").exists()

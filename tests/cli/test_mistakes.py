@@ -106,6 +106,21 @@ def test_a_key_on_the_command_line(place):
     assert "abab" not in finished.err
 
 
+@pytest.mark.parametrize(
+    ("args", "command"),
+    [
+        (("queue", "peek", "-n", "0"), "queue peek"),
+        (("markets", "add", "--bogus"), "markets add"),
+        (("queue", "nonsense"), "queue"),
+        (("scan", "--bogus"), "scan"),
+    ],
+)
+def test_a_usage_error_names_the_help_of_the_command_itself(place, args, command):
+    """Of a group's command it is that command's help, not the group's."""
+    finished = place.liq(*args)
+    assert (finished.code, finished.err.splitlines()[-1]) == (2, f"hint: liq {command} --help")
+
+
 def test_a_second_run_over_one_data_directory(running):
     """The second is told who holds it and since when: exit 7."""
     told(running.liq("run", "--sandbox"), 7, r"already running: pid \d+ holds .*, since 20", "LIQ_DATA_DIR")

@@ -39,6 +39,9 @@ def test_a_standby_takes_over_from_a_killed_leader(tmp_path, running, shared_red
         ready(leader)
         with started(places[1], *options) as standby:
             assert any("(epoch 1) leads" in line for line in standby.stderr)
+            told = places[1].liq("status")
+            assert (told.code, "(epoch 1) leads" in told.err) == (7, True), told.err
+            assert "(epoch 1) leads" in places[1].liq("health").out
             leader.kill()
             ready(standby)
             standby.terminate()

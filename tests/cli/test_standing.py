@@ -1,6 +1,10 @@
 """`liq diagnose live` and `liq status`: what a running bot says of itself."""
 
+import os
 import time
+
+from liqcli.lock import hold
+from tests.ops.statuses import status
 
 
 def test_a_bot_without_a_websocket_has_no_lag(running):
@@ -33,6 +37,25 @@ def test_status_tells_how_the_bot_stands(running):
     assert list(document["pacing"]) == ["critical", "high_risk", "medium_risk", "low_risk", "safe"]
     assert document["channels"]["event"]["capacity"] == 4096
     assert document["events"]["lost"] == 0
+
+
+def test_status_shows_the_cache_by_pace(place):
+    """Hits, misses and the calls they saved, a row for each pace."""
+    with hold(place.directory / "data", "run", {"started": "then", "status": status()}):
+        rows = [line.split("\t") for line in place.liq("status").out.splitlines()]
+    assert ["pace", "cache hits", "misses", "saved calls"] in rows
+    assert ["stable", "3", "1", "2"] in rows
+
+
+def test_a_bot_that_fell_silent_is_not_healthy(place):
+    """Its last word was that all is well, but that was a minute ago: exit 1, and it is said."""
+    with hold(place.directory / "data", "run", {"started": "then", "status": status()}):
+        assert place.liq("status").code == 0
+        told = place.directory / "data" / "run.json"
+        os.utime(told, (time.time() - 60, time.time() - 60))
+        finished = place.liq("status")
+    assert finished.code == 1
+    assert "problem: it has told nothing for 6" in finished.out
 
 
 def test_the_counters_of_lag_become_the_same_diagnosis_as_a_log():

@@ -1,10 +1,12 @@
 """The pinned rows as text: what is in them, in which order, and what gives way on a narrow terminal."""
 
+import io
 import time
 
 import pytest
 
-from liqcli.cli.statusline import flow, status_rows
+from liqcli.cli.statusline import Pinned, flow, status_rows
+from liqcli.ops.standing import Standing
 from tests.ops.statuses import standing, status
 
 BORROWER = "0x" + "ab" * 20
@@ -76,6 +78,20 @@ def test_a_hostile_reason_cannot_move_the_cursor():
     """Reasons may come from contracts and nodes."""
     told = status()["liquidations"]
     assert "\x1b" not in "".join(rows(liquidations={**told, "skipped": {"\x1b[2Jgone\n": 1}}))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_line_wider_than_the_terminal_is_cut_between_words(width, monkeypatch):
+    """No number and no word of it is torn, and a rule is as wide as the terminal at most."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    out = io.StringIO()
+    line = "ran 8.6 s · 8,914 borrowers · critical 4, high_risk 61, medium_risk 402, low_risk 1,950, safe 6,497"
+    Pinned(Standing(), out, mode="LIVE", plain=False).show(["─" * 80, line])
+    rule, *rows = out.getvalue().splitlines()
+    assert rule == "─" * width
+    assert max(map(len, rows)) <= width
+    assert " ".join(rows).split() == line.split()
 
 
 def test_flow_keeps_the_order():

@@ -34,7 +34,6 @@ async def test_readings_come_back_exactly(cache: HealthCache) -> None:
     await cache.put_many([(reading, 30.0) for reading in readings])
     found = await cache.get_many([address(number) for number in range(6000)])
     assert found == {reading.borrower: reading for reading in readings}
-    assert (cache.hits, cache.misses) == (5000, 1000)
 
 
 wide = st.integers(0, 2**256 - 1)

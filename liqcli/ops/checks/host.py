@@ -7,9 +7,9 @@ import sys
 from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
 
+from liqcli.forms import host_and_port
 from liqcli.lock import holder_of
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, warn
-from liqcli.ops.page import host_and_port
 
 _FEWEST_FDS = 1024
 _LEAST_DISK = 2**30
