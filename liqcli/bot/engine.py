@@ -399,7 +399,7 @@ class Engine:
         try:
             await save_in_turns(self.mirror.book, self._checkpoint)
         except OSError as err:  # a full disk is no reason to stop: the old one is good, only longer to catch up from
-            self._warn(f"the book could not be saved to {self._checkpoint}: {err.strerror}")
+            self._tell(Note("warn", f"the book could not be saved to {self._checkpoint}: {err.strerror}"))
 
     async def _retune(self) -> None:
         """Every round the pacing follows what the tiers showed, and every change is said with its reason."""
