@@ -113,12 +113,14 @@ def test_a_key_on_the_command_line(place):
         (("markets", "add", "--bogus"), "markets add"),
         (("queue", "nonsense"), "queue"),
         (("scan", "--bogus"), "scan"),
+        (("queue", "peek", "--count"), "queue peek"),
+        (("nonsense",), ""),
     ],
 )
 def test_a_usage_error_names_the_help_of_the_command_itself(place, args, command):
     """Of a group's command it is that command's help, not the group's."""
     finished = place.liq(*args)
-    assert (finished.code, finished.err.splitlines()[-1]) == (2, f"hint: liq {command} --help")
+    assert (finished.code, finished.err.splitlines()[-1]) == (2, " ".join(["hint: liq", *command.split(), "--help"]))
 
 
 def test_a_second_run_over_one_data_directory(running):
