@@ -329,6 +329,11 @@ class Settings(BaseSettings):
         return self.rpc.max_head_age_s or network.get("max_head_age_s")
 
 
+def pause_file(settings: Settings) -> Path:
+    """The file whose existence keeps anything from being signed; any program may make it."""
+    return settings.data_dir / "PAUSE"
+
+
 def credentials_directory() -> Path | None:
     """Where systemd put the credentials of this service, if it runs as one."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")

@@ -27,6 +27,16 @@ def problems_of(found: dict[str, Any]) -> list[str]:
     return [problem for problem, holds in checks.items() if holds]
 
 
+def pauses_of(found: dict[str, Any]) -> list[str]:
+    """What an operator has stopped: no fault, but the reason why nothing is done."""
+    is_queue_paused = found.get("queue") is not None and found["queue"]["paused"]
+    pauses = {
+        "signing is paused: liq resume": found["signing_paused"],
+        "the queue is paused: liq queue resume": is_queue_paused,
+    }
+    return [pause for pause, holds in pauses.items() if holds]
+
+
 def silence_of(data_dir: Path) -> list[str]:
     """That a bot which holds this directory no longer tells how it stands: what it told last says nothing of now."""
     try:
