@@ -28,7 +28,7 @@ _TEST_SWITCHES = {"LIQ_LONG"}
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RpcSettings(_Section):
@@ -79,7 +79,7 @@ class RedisSettings(_Section):
 class TierPolicy(_Section):
     """How one tier is scanned."""
 
-    ceiling: float = Field(gt=0, description="health factors below this belong to the tier")
+    ceiling: float = Field(gt=0, allow_inf_nan=True, description="health factors below this belong to the tier")
     interval_s: float = Field(gt=0, description="seconds between sweeps")
     batch: int = Field(gt=0, description="borrowers in one aggregate3 read")
     workers: int = Field(gt=0, description="reads under way at once")
@@ -268,6 +268,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
+        allow_inf_nan=False,
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
         env_ignore_empty=True,
@@ -326,6 +327,11 @@ class Settings(BaseSettings):
         """The age of a head beyond which nothing is decided; None on a local chain, which may stand still."""
         network = {} if self.network == "local" else presets()["networks"][self.network]
         return self.rpc.max_head_age_s or network.get("max_head_age_s")
+
+
+def pause_file(settings: Settings) -> Path:
+    """The file whose existence keeps anything from being signed; any program may make it."""
+    return settings.data_dir / "PAUSE"
 
 
 def credentials_directory() -> Path | None:

@@ -121,6 +121,9 @@ def test_an_unknown_section_is_answered_with_those_beside_it():
         ('http.listen = "9109"', 'http.listen "9109" (liq.toml:1): is no HOST:PORT'),
         ('rpc.url = "http://"', 'rpc.url "http://" (liq.toml:1): no host and port it can use'),
         ('redis.url = "redis://h:port"', 'redis.url "redis://..." (liq.toml:1): no host and port it can use'),
+        ("limits.min_profit_usd = inf", 'limits.min_profit_usd "inf" (liq.toml:1): Input should be a finite number'),
+        ("policy.max_gas_price_gwei = inf", "policy.max_gas_price_gwei"),
+        ("event_threshold = inf", 'event_threshold "inf" (liq.toml:1): Input should be a finite number'),
         ("exchange.fees_v3 = [-5]", 'exchange.fees_v3 "-5" (liq.toml:1)'),
     ],
 )

@@ -105,7 +105,7 @@ class Dispatch:
 
     async def _skipped(self, action: Action, reason: str, text: str) -> None:
         self._tally.skipped[reason] += 1
-        self._tell(Note("skip", text, action.reading))
+        self._tell(Note("skip", text, action.reading, reason=reason))
         await self._finish(action)
 
     async def _failed(self, action: Action, why: str) -> None:

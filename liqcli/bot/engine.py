@@ -417,7 +417,7 @@ class Engine:
     def _skip(self, reading: Reading, reason: str, text: str) -> None:
         if self._told.get(reading.borrower) != reason:
             self.tally.skipped[reason] += 1
-            self._tell(Note("skip", text, reading))
+            self._tell(Note("skip", text, reading, reason=reason))
         self._told[reading.borrower] = reason
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:

@@ -51,6 +51,7 @@ class Decision:
     tx_hash: str | None = None
     reading_age_s: float | None = None
     why: str = ""
+    reason: str = ""
     rival: Rival | None = None
 
     @property
@@ -121,6 +122,7 @@ class Ledger:
             tx_hash=receipt.tx_hash if receipt else note.tx_hash or None,
             reading_age_s=round(now - reading.at, 3) if reading else None,
             why=note.text,
+            reason=note.reason,
         )
 
 

@@ -9,7 +9,7 @@ from liqcli.model import Liquidation, Reading, Receipt
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth a line: `kind` names it, the rest are its facts."""
+    """Something worth a line: `kind` names it, the rest are its facts; `reason` is a skip's few words to count by."""
 
     kind: str
     text: str = ""
@@ -17,6 +17,7 @@ class Note:
     plan: Liquidation | None = None
     tx_hash: str = ""
     receipt: Receipt | None = None
+    reason: str = ""
 
 
 Tell: TypeAlias = Callable[[Note], None]

@@ -68,13 +68,8 @@ def _report_on(decisions: Sequence[Decision], mode: str, *, since: datetime, unt
         decisions=about,
         runs=sum(decision.kind == STARTED for decision in decisions),
         counts=Counter(decision.kind for decision in about),
-        skipped=Counter(_reason(decision.why) for decision in about if decision.kind == "skip"),
+        skipped=Counter(decision.reason or "no reason given" for decision in about if decision.kind == "skip"),
         expected_base=sum(decision.expected_base or 0 for decision in mined),
         profit_base=sum(decision.profit_base or 0 for decision in mined),
         gas_wei=sum(decision.gas_wei or 0 for decision in mined),
     )
-
-
-def _reason(why: str) -> str:
-    """A skip's text without its numbers, to count by."""
-    return " ".join(word for word in why.split() if not any(char.isdigit() for char in word)) or "no reason given"

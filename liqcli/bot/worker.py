@@ -206,7 +206,7 @@ class Worker:
             await self._held.retry(claim, reason=why)
 
     async def _skip(self, claim: Claim, reading: Reading, reason: str, text: str) -> None:
-        if self._say_once(reading, reason, Note("skip", text, reading)):
+        if self._say_once(reading, reason, Note("skip", text, reading, reason=reason)):
             self.tally.skipped[reason] += 1
         await self._held.done(claim)
 

@@ -91,10 +91,12 @@ async def preflight(
     checks = await examine(scope, deadline_s=_PATIENT_S, cheap=target.is_sandbox)
     if (refused := refusal(checks)) is not None:
         raise refused
+    counts = Counter(check.status.value for check in checks)
     for check in checks:
         if check.status == "warn":
             say(f"warning: {check.name}: {safe(check.what)}{f' ({safe(check.fix)})' if check.fix else ''}")
-    say(f"{len(checks)} checks passed in {perf_counter() - started:.1f} s; `liq doctor` shows them")
+    told = f"{counts['ok']} checks passed, {_warnings(counts)}, {counts['skip']} skipped"
+    say(f"{told} in {perf_counter() - started:.1f} s; `liq doctor` shows them")
 
 
 class _Key:
@@ -214,9 +216,12 @@ def _show(checks: list["Check"], seconds: float, *, as_json: bool) -> None:
     show = _print_wrapped if sys.stdout.isatty() else _print_whole
     for check in checks:
         show(check)
-    warnings = f"{counts['warn']} warning{'' if counts['warn'] == 1 else 's'}"
-    told = f"{counts['fail']} failed, {warnings}, {counts['ok']} ok, {counts['skip']} skipped"
+    told = f"{counts['fail']} failed, {_warnings(counts)}, {counts['ok']} ok, {counts['skip']} skipped"
     say(f"{told} in {seconds:.1f} s")
+
+
+def _warnings(counts: Counter[str]) -> str:
+    return f"{counts['warn']} warning{'' if counts['warn'] == 1 else 's'}"
 
 
 def _document(check: "Check") -> dict[str, Any]:

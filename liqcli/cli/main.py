@@ -108,7 +108,7 @@ def exit_code_of(args: list[str]) -> int:
     except typer.TyperException as err:
         if not (message := err.format_message()):
             return err.exit_code  # the help was asked for by giving nothing
-        shown: LiqError = UsageError(message, hint=_help_for(err))
+        shown: LiqError = UsageError(message, hint=_help_for(err, args))
     except LiqError as err:
         shown = err
     except (typer.Abort, KeyboardInterrupt):
@@ -139,17 +139,25 @@ def _run(args: list[str]) -> Any:
     return app_for(args)(args, prog_name="liq", standalone_mode=False)
 
 
-def _help_for(err: typer.TyperException) -> str:
+def _help_for(err: typer.TyperException, args: list[str]) -> str:
     """The help of the command that was meant, as far as it is known."""
-    context = getattr(err, "ctx", None)
-    return f"{context.command_path if context else 'liq'} --help"
+    if (context := getattr(err, "ctx", None)) is not None:
+        return f"{context.command_path} --help"
+    return f"{_command_in(args) or 'liq'} --help"
 
 
 def _as_typed(hint: str, args: list[str]) -> str:
     """A hint that shows an option shows it on the command that was typed."""
-    words = 2 if args[:1] and args[0] in GROUPS and args[1:] and args[1].isalpha() else 1
-    typed = " ".join(["liq", *args[:words]]) if args and args[0] in {*COMMANDS, *GROUPS} else "liq COMMAND"
+    typed = _command_in(args) or "liq COMMAND"
     return f"{typed} {hint}" if hint.startswith("--") else hint.replace("liq COMMAND", typed)
+
+
+def _command_in(args: list[str]) -> str:
+    """The command that a line names, with the group it is in."""
+    if not args or args[0] not in {*COMMANDS, *GROUPS}:
+        return ""
+    words = 2 if args[0] in GROUPS and args[1:] and args[1].isalpha() else 1
+    return " ".join(["liq", *args[:words]])
 
 
 def _place_of(err: Exception) -> str:

@@ -1,6 +1,7 @@
 """`liq pause`: nothing is signed until `liq resume`."""
 
-from liqcli.cli import options, wallet
+from liqcli.cli import options
+from liqcli.config import pause_file
 
 
 def pause(*, config: options.ConfigFile = None) -> None:
@@ -8,7 +9,7 @@ def pause(*, config: options.ConfigFile = None) -> None:
 
     Example: liq pause
     """
-    path = wallet.pause_file(options.settings_from(config=config))
+    path = pause_file(options.settings_from(config=config))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
     print(f"paused: nothing is signed while {path} exists; what was sent before may still be mined")

@@ -1,6 +1,7 @@
 """`liq resume`: the end of `liq pause`."""
 
-from liqcli.cli import options, wallet
+from liqcli.cli import options
+from liqcli.config import pause_file
 
 
 def resume(*, config: options.ConfigFile = None) -> None:
@@ -8,7 +9,7 @@ def resume(*, config: options.ConfigFile = None) -> None:
 
     Example: liq resume
     """
-    path = wallet.pause_file(options.settings_from(config=config))
+    path = pause_file(options.settings_from(config=config))
     was_paused = path.exists()
     path.unlink(missing_ok=True)
     print("resumed" if was_paused else "nothing was paused")

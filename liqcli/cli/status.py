@@ -10,7 +10,7 @@ from liqcli.config import Settings
 from liqcli.errors import NotRunning
 from liqcli.lock import Facts, holder_of
 from liqcli.model import Tier
-from liqcli.ops.problems import problems_of, silence_of
+from liqcli.ops.problems import pauses_of, problems_of, silence_of
 from liqcli.text import safe
 
 _UNHEALTHY = 1
@@ -73,6 +73,8 @@ def _print(found: dict[str, Any]) -> None:
         closest, critical = found["closest"], found["by_tier"][Tier.CRITICAL.value]
         beside = f", of the healthy; {critical:,} below 1 or unknown: liq scan --tier critical" if critical else ""
         print(f"closest to liquidation {address(closest['borrower'])} HF {closest['health_factor_float']:.4f}{beside}")
+    for pause in pauses_of(found):
+        print(pause)
     for change in found["tuning"][-_CHANGES_SHOWN:]:
         print(f"tuned {change}")
     for problem in found["problems"]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from liqcli.cli.render import is_ascii_only
 from liqcli.lag.glyphs import to_ascii
 from liqcli.model import Tier
+from liqcli.ops.problems import pauses_of
 from liqcli.text import safe, short_address
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def _first_parts(standing: "Standing", status: dict[str, Any], mode: str, events
     return [
         f"{mode} up {_clock(status['duration_s'] + standing.silent_s)}",
         *(stuck or [f"not ready: {problem}" for problem in problems[:1]]),
+        *pauses_of(status),
         f"head {head['block']:,} {head['age_s']:.1f} s",
         f"{events_per_s:,.0f} ev/s",
         "queue ?" if queue is None else f"queue {queue['items']:,}{_oldest(queue)}",

@@ -14,7 +14,7 @@ import typer
 
 from liqcli.cli.completion import accounts, offering
 from liqcli.cli.connect import now_iso
-from liqcli.config import Settings, credentials_directory
+from liqcli.config import Settings, credentials_directory, pause_file
 from liqcli.errors import ConfigError, SecretError, UsageError
 from liqcli.lock import hold
 from liqcli.model import BASE_UNIT, Address
@@ -49,11 +49,6 @@ PasswordFile = Annotated[
         "--password-file", help="File with the keystore's password; else it is asked.", rich_help_panel=_PANEL
     ),
 ]
-
-
-def pause_file(settings: Settings) -> Path:
-    """The file whose existence keeps anything from being signed; any program may make it."""
-    return settings.data_dir / "PAUSE"
 
 
 def key_directories(settings: Settings) -> tuple[Path, Path]:

@@ -85,7 +85,9 @@ def seen(mirror: "Mirror", who: Address, settings: Settings) -> Iterator[Step]:
     policy = settings.tiers.policy(tier)
     wakes = reading.health_factor < settings.event_threshold * WAD
     events = "and at each move of a price" if wakes else f"prices wake it below {settings.event_threshold:g}"
-    yield Step("scored", tier.value, f"HF below {policy.ceiling:g}: looked at every {policy.interval_s:g} s, {events}")
+    low, below = settings.tiers.bounds(tier)
+    span = f"HF below {below:g}" if below < float("inf") else f"HF from {low:g} on"
+    yield Step("scored", tier.value, f"{span}: looked at every {policy.interval_s:g} s, {events}")
 
 
 async def queued(
@@ -153,7 +155,7 @@ async def decided_now(market: "Market", target: "Target", who: Address, settings
 
 def hindered(settings: Settings) -> Iterator[Step]:
     """What keeps a plan from being sent, whoever the borrower is."""
-    from liqcli.cli.wallet import pause_file
+    from liqcli.config import pause_file
 
     running = holder_of(settings.data_dir, "run") or {}
     if pause_file(settings).exists():

@@ -129,7 +129,7 @@ class _Writer:
 def facts_of(note: "Note") -> dict[str, Any]:
     """A note's facts under the names of the JSON documents, amounts as decimal strings."""
     reading, plan, receipt = note.reading, note.plan, note.receipt
-    facts: dict[str, Any] = {"text": note.text or None, "tx_hash": note.tx_hash or None}
+    facts: dict[str, Any] = {"text": note.text or None, "reason": note.reason or None, "tx_hash": note.tx_hash or None}
     if reading is not None:
         facts |= {"borrower": reading.borrower, "health_factor": reading.health_factor, "block": reading.block}
         facts["debt_base"] = str(reading.debt_base)

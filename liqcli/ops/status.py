@@ -4,6 +4,7 @@ from dataclasses import asdict
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from liqcli.config import pause_file
 from liqcli.model import BASE_UNIT, WAD, Pace, Tier
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def status_of(engine: "Engine", *, mode: str, network: str) -> dict[str, Any]:
     return {
         **summary_of(engine, mode=mode, network=network),
         "ready": engine.is_ready,
+        "signing_paused": pause_file(engine.settings).exists(),
         "head": {
             "block": head.block,
             "age_s": round(monotonic() - head.seen_at, 3),

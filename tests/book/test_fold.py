@@ -215,7 +215,7 @@ def meddle(chain, *books):
 
 
 def both(version, chain, count, *, complete):
-    """Each page into a book that folds and one that judges event by event; they and their mirrors must be alike."""
+    """Each page into a book that folds and one that judges event by event, alike after every page; both of them."""
     fast, slow, decoder = opened(version, complete=complete), opened(version, complete=complete), Decoder()
     mirrors = [mirror_of(book) for book in (fast, slow)]
     first = 2
@@ -233,7 +233,7 @@ def both(version, chain, count, *, complete):
         if chain.dice.random() < chain.faults:
             meddle(chain, fast, slow)
         first = last + 1
-    return fast
+    return fast, slow
 
 
 @given(
@@ -245,7 +245,8 @@ def both(version, chain, count, *, complete):
 @settings(max_examples=150, deadline=None)
 def test_folded_pages_leave_what_single_events_leave(seed, version, faults, complete):
     """Accounts, reserves, supplies, doubts and what has changed are the same, with and without faults in the logs."""
-    both(version, Chain(random.Random(seed), version, faults=faults), 6, complete=complete)
+    fast, slow = both(version, Chain(random.Random(seed), version, faults=faults), 6, complete=complete)
+    assert state_of(fast) == state_of(slow)
 
 
 @pytest.mark.parametrize("version", [(3, 0, 2), (3, 5)])
@@ -259,7 +260,7 @@ def test_faultless_logs_are_folded_whole(version, monkeypatch):
         return stop
 
     monkeypatch.setattr(folding, "_fold_rows", noted)
-    book = both(version, Chain(random.Random(7), version, faults=0.0), 30, complete=True)
+    book, _ = both(version, Chain(random.Random(7), version, faults=0.0), 30, complete=True)
     assert book.unknown == {}
     assert len(book) == len(PEOPLE)
     assert set(judged) == {0}

@@ -80,16 +80,17 @@ def test_a_disk_that_refuses_costs_lines_and_not_the_run(tmp_path, caplog):
 
 
 def test_the_report_adds_up(ledger, tmp_path):
-    """Counts by kind, profit paid beside profit expected, gas, and reasons without their numbers."""
+    """Counts by kind, profit paid beside profit expected, gas, and skips by the reasons that the run counts by."""
     ledger.mark(STARTED)
-    for text in ("profit 1.90 below min_profit 5.00", "profit 2.11 below min_profit 5.00", "reserve paused"):
-        ledger.note(Note("skip", text, READING))
+    for text in ("profit 1.90 below min_profit 5.00", "profit 2.11 below min_profit 5.00"):
+        ledger.note(Note("skip", text, READING, reason="profit below min_profit"))
+    ledger.note(Note("skip", "paused by /var/lib/bot2/PAUSE", READING, reason="paused"))
     ledger.note(Note("won", plan=PLAN, receipt=WON))
     ledger.note(Note("failed", plan=PLAN, receipt=FAILED))
     now = datetime.now(UTC)
     [report] = reports_on(written(tmp_path), since=now - YESTERDAY, until=now)
     assert dict(report.counts) == {"skip": 3, "won": 1, "failed": 1}
-    assert dict(report.skipped) == {"profit below min_profit": 2, "reserve paused": 1}
+    assert dict(report.skipped) == {"profit below min_profit": 2, "paused": 1}
     assert report.expected_base == 2 * PLAN.profit_base
     assert report.profit_base == WON.profit_base - 5
     assert report.gas_wei == 8 * 10**14

@@ -34,7 +34,7 @@ async def test_every_borrower_equals_the_pool_after_a_week_and_a_crash(chain):
     """Interest that no transaction has written down yet, and other prices, change nothing about that."""
     await crash(chain, 17)
     await pass_time(chain, WEEK)
-    await assert_all_equal(chain)
+    assert await assert_all_equal(chain)
 
 
 async def test_emode_price_source_is_followed(chain):

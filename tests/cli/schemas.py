@@ -9,10 +9,9 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
 
 
-def valid(name, document):
-    """Hold a document against a schema, with every fault named."""
+def faults(name, document):
+    """What a document lacks or has wrong by its schema."""
     schema = json.loads((SCHEMAS / f"{name}.json").read_text())
     checker = jsonschema.Draft202012Validator
     checker.check_schema(schema)
-    faults = [f"{fault.json_path}: {fault.message}" for fault in checker(schema).iter_errors(document)]
-    assert faults == [], faults  # a module that is no test gets no message from pytest
+    return [f"{fault.json_path}: {fault.message}" for fault in checker(schema).iter_errors(document)]

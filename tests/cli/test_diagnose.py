@@ -17,7 +17,7 @@ import pytest
 from liqcli.cli import diagnose
 from liqcli.cli.main import exit_code_of
 from liqcli.lag.model import Level
-from tests.cli.schemas import valid
+from tests.cli.schemas import faults
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = str(ROOT / "sample_logs" / "artemis-2025-05-14-event-lag.log")
@@ -62,7 +62,7 @@ def test_every_document_is_that_of_the_schema(capsys, name):
     """With and without times, spans and closed channels."""
     _, out = answer(capsys, ROOT / "sample_logs" / f"{name}.log", "--json")
 
-    valid("diagnose-lag", json.loads(out))
+    assert faults("diagnose-lag", json.loads(out)) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_documents_of_little_are_those_of_the_schema_too(capsys, tmp_path, lines
 
     _, out = answer(capsys, log, "--json", *options)
 
-    valid("diagnose-lag", json.loads(out))
+    assert faults("diagnose-lag", json.loads(out)) == []
 
 
 def test_the_document_without_times_is_json_too(capsys):

@@ -75,7 +75,7 @@ def test_every_example_can_be_parsed(name):
     while words and hasattr(command, "commands"):
         context = command.make_context(words[0], [], parent=context, resilient_parsing=True)
         command = command.commands[words.pop(0)]
-    command.make_context(name, words, parent=context)
+    assert command.make_context(name, words, parent=context).args == [], "words that nothing takes"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -26,6 +26,8 @@ SOUND = {
     "backlog": 0,
     "events": {"lost": 0},
 }
+GONE = {"state": "benched", "why": "timed out"}
+AGED = {"block": 9, "age_s": 6.0, "problem": None}
 
 
 @contextmanager
@@ -74,6 +76,9 @@ def test_no_bot_is_exit_7(place):
         ({"ready": False}, "the first pass is not complete"),
         ({"events": {"lost": 3}}, "3 events were lost"),
         ({"backlog": 5}, "5 borrowers wait outside Redis"),
+        ({"endpoints": [GONE]}, ""),
+        ({"endpoints": [GONE], "head": AGED}, "no RPC endpoint answers (timed out)"),
+        ({"endpoints": [GONE, {"state": "ready", "why": ""}], "head": AGED}, ""),
     ],
 )
 def test_what_the_bot_says_of_itself_decides(place, changed, told):

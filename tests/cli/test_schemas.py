@@ -7,7 +7,7 @@ import pytest
 from typer.main import get_command
 
 from liqcli.cli.main import app_for
-from tests.cli.schemas import ROOT, SCHEMAS, valid
+from tests.cli.schemas import ROOT, SCHEMAS, faults
 
 LOG = str(ROOT / "sample_logs" / "artemis-2025-05-14-event-lag.log")
 
@@ -46,7 +46,7 @@ def test_a_commands_document_is_that_of_its_schema(running, name, args):
     """Each document has the promised fields with the promised types."""
     finished = running.liq(*args, "--json")
     assert finished.code in (0, 1), finished.err
-    valid(name, finished.json)
+    assert faults(name, finished.json) == []
 
 
 def test_a_positions_document_is_that_of_its_schema(running):
@@ -54,9 +54,9 @@ def test_a_positions_document_is_that_of_its_schema(running):
     borrower = running.liq("scan", "--sandbox", "--limit", "1", "--json").json["borrowers"][0]["borrower"]
     what_if = ("--what-if", "HYPE=-8%")
     found = running.liq("position", borrower, *what_if, "--sandbox", "--json").json
-    valid("position", found)
+    assert faults("position", found) == []
     assert "wstHYPE" in found["what_if"]["correlated_unchanged"]
-    valid("why", running.liq("why", borrower, "--sandbox", "--json").json)
+    assert faults("why", running.liq("why", borrower, "--sandbox", "--json").json) == []
 
 
 def test_a_queued_borrowers_documents_are_those_of_their_schemas(running):
@@ -65,27 +65,27 @@ def test_a_queued_borrowers_documents_are_those_of_their_schemas(running):
     line = {**facts, "borrower": "0x" + "5a" * 20, "state": "dead", "failure": "a reason"}
     running.liq("queue", "pause")
     try:
-        valid("queue-import", running.liq("queue", "import", "-", "--json", text=json.dumps(line)).json)
+        assert faults("queue-import", running.liq("queue", "import", "-", "--json", text=json.dumps(line)).json) == []
         for name in ("show", "requeue", "promote"):
-            valid(f"queue-{name}", running.liq("queue", name, line["borrower"], "--json").json)
+            assert faults(f"queue-{name}", running.liq("queue", name, line["borrower"], "--json").json) == []
         for exported in running.liq("queue", "export").out.splitlines():
-            valid("queue-export", json.loads(exported))
+            assert faults("queue-export", json.loads(exported)) == []
     finally:
         running.liq("queue", "resume")
 
 
 def test_a_places_own_documents_are_those_of_their_schemas(place):
     """Settings that are written, keys that are made and opened, and a sandbox that says where it is at once."""
-    valid("init", place.liq("init", "--yes", "--json").json)
+    assert faults("init", place.liq("init", "--yes", "--json").json) == []
     (place.directory / "password").write_text("a password\n")
     (place.directory / "password").chmod(0o600)
     assert place.liq("keys", "new", "bot", "--password-file", "password").code == 0
-    valid("keys-list", place.liq("keys", "list", "--json").json)
-    valid("keys-check", place.liq("keys", "check", "bot", "--password-file", "password", "--json").json)
+    assert faults("keys-list", place.liq("keys", "list", "--json").json) == []
+    assert faults("keys-check", place.liq("keys", "check", "bot", "--password-file", "password", "--json").json) == []
     with place.start("sandbox", "up", "--borrowers", "5", "--json", stderr=subprocess.DEVNULL) as process:
-        valid("sandbox-up", json.loads(process.stdout.readline()))
+        assert faults("sandbox-up", json.loads(process.stdout.readline())) == []
         (place.directory / "borrowers.csv").write_text("0x" + "5a" * 20 + "\n")
-        valid("book-import", place.liq("book", "import", "borrowers.csv", "--sandbox", "--json").json)
+        assert faults("book-import", place.liq("book", "import", "borrowers.csv", "--sandbox", "--json").json) == []
         process.terminate()
 
 
@@ -110,8 +110,8 @@ def takes_json(command):
 
 def test_a_runs_document_is_that_of_its_schema(place):
     """The summary of a run, and beside it the error document of a mistake."""
-    valid("run", place.liq("run", "--sandbox", "--duration", "6s", "--json").json)
-    valid("error", place.liq("status", "--json").json)
+    assert faults("run", place.liq("run", "--sandbox", "--duration", "6s", "--json").json) == []
+    assert faults("error", place.liq("status", "--json").json) == []
 
 
 def test_the_page_tells_what_liq_status_tells():
@@ -127,4 +127,4 @@ def test_a_document_that_lacks_a_field_is_refused(running):
     document = running.liq("status", "--json").json
     del document["head"]
     with pytest.raises(AssertionError, match="'head' is a required property"):
-        valid("status", document)
+        assert faults("status", document) == []

@@ -47,6 +47,13 @@ def test_status_shows_the_cache_by_pace(place):
     assert ["stable", "3", "1", "2"] in rows
 
 
+def test_status_says_what_is_paused(place):
+    """By the operator, so it is no problem: exit 0."""
+    with hold(place.directory / "data", "run", {"started": "then", "status": {**status(), "signing_paused": True}}):
+        finished = place.liq("status")
+    assert (finished.code, "signing is paused: liq resume\n" in finished.out) == (0, True)
+
+
 def test_a_bot_that_fell_silent_is_not_healthy(place):
     """Its last word was that all is well, but that was a minute ago: exit 1, and it is said."""
     with hold(place.directory / "data", "run", {"started": "then", "status": status()}):

@@ -46,6 +46,14 @@ def test_what_keeps_it_from_being_ready_is_said():
     assert "queue ?" in " ".join(rows(queue=None))
 
 
+def test_a_pause_is_never_a_riddle():
+    """Signing or queue stopped by the operator stands in the first rows, with what ends it."""
+    paused = {**status()["queue"], "paused": True}
+    shown = " · ".join(rows(120, signing_paused=True, queue=paused))
+    assert "LIVE up" in shown
+    assert "signing is paused: liq resume · the queue is paused: liq queue resume · head" in shown
+
+
 def test_silence_is_explained():
     """Who is closest, how far its collateral may fall, and why others were left, most often first."""
     told = status()["liquidations"]

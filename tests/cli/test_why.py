@@ -50,6 +50,7 @@ def test_a_healthy_borrower_is_skipped_with_a_reason(running):
     assert finished.out.startswith(borrower)
     assert "\tskipped\t" in finished.out
     assert "healthy" in finished.out
+    assert "\tHF from 1.5 on: looked at every 900 s" in finished.out
 
 
 def test_a_stranger_owes_nothing(running):

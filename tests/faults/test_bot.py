@@ -69,6 +69,7 @@ async def test_a_websocket_saves_waiting_for_the_poll(chain, redis):
         await until(lambda: engine.stream.is_connected)
         await crash(chain, 12)
         await until(lambda: len(decided(notes)) >= 3, 3)
+        assert len(decided(notes)) >= 3
 
 
 async def test_a_websocket_that_dies_leaves_the_poll(chain, redis):

@@ -38,4 +38,5 @@ async def test_every_beat_of_the_loop_feeds_the_watchdog(listener, tmp_path):
 @pytest.mark.parametrize("address", [None, "/nowhere/notify", "@nobody-listens-here"])
 def test_nobody_need_listen(address):
     """Without a supervisor, or after it went away, telling is no error."""
-    Supervisor(address).ready()
+    supervisor = Supervisor(address)
+    assert [tell() for tell in (supervisor.ready, supervisor.alive, supervisor.stopping)] == [None] * 3

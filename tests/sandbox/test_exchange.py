@@ -28,6 +28,12 @@ async def proceeds(world: World, amount: int, *symbols: str) -> int:
     return int((await world.rpc.call("eth_call", call, "latest"))[-64:], 16)
 
 
+async def balance(world: World, token: str, owner: str) -> int:
+    """What the token says its owner has."""
+    data = "0x70a08231" + owner.removeprefix("0x").rjust(64, "0")
+    return int(await world.rpc.call("eth_call", {"to": token, "data": data}, "latest"), 16)
+
+
 async def test_pools_open_at_the_feeds(world: World):
     """A fresh sandbox gives the trader nothing to do."""
     arbitrage = Arbitrage(world.rpc, world.exchange, trader=world.deployment.deployer)
@@ -78,8 +84,10 @@ async def test_the_router_pays_what_it_quotes(chain: World):
     amount = asset.listing.amount(123_456.0)
     expected = await proceeds(chain, amount, "WHYPE", "USDC")
     await send_all(chain.rpc, [mint(seller, asset, amount), approve(seller, asset, chain.exchange.router_v2)])
-    data = encode_call(SWAP, amount, expected, 160, seller, EVERYTHING, 2, asset.token, usdc.token)
+    data = encode_call(SWAP, amount, 0, 160, seller, EVERYTHING, 2, asset.token, usdc.token)
+    before = await balance(chain, usdc.token, seller)
     await send_all(chain.rpc, [Transaction(seller, chain.exchange.router_v2, data, "swap")])
+    assert await balance(chain, usdc.token, seller) - before == expected
 
 
 async def test_our_contract_is_the_liquidators(world: World):

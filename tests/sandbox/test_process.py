@@ -121,7 +121,9 @@ async def test_a_child_that_is_never_ready_is_an_error(tmp_path: Path) -> None:
 
 async def test_a_free_port_is_free() -> None:
     """It can be listened on."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", free_port())
+    port = free_port()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+    assert [listening.getsockname() for listening in server.sockets] == [("127.0.0.1", port)]
     server.close()
     await server.wait_closed()
 

@@ -77,6 +77,7 @@ class QueueMachine(RuleBasedStateMachine):
     """Every verb of the queue, in any order."""
 
     url = ""
+    played = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +95,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Close what the machine opened."""
+        type(self).played += 1
         self.run(self.redis.aclose())
         self.run(self.loop.shutdown_asyncgens())
         self.loop.close()
@@ -252,3 +254,4 @@ def test_the_queue_does_what_the_model_does(valkey: Valkey, monkeypatch: pytest.
             suppress_health_check=list(HealthCheck),
         ),
     )
+    assert machine.played >= rounds

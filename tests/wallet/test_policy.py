@@ -51,6 +51,14 @@ class CountingKey:
         return "0x", "0x"
 
 
+def is_allowed(policy, transaction, *, price, spent):
+    """Whether the policy has nothing against it."""
+    with suppress(Denied):
+        policy.check(transaction, sender=OWN, native_price=price, spent=spent)
+        return True
+    return False
+
+
 def is_within(policy, transaction, price, spent):
     """The rules once more, as one sentence; written apart from the policy's own code."""
     is_cancel = (transaction.to, transaction.data, transaction.gas) == (OWN, b"", CANCEL_GAS)
@@ -186,13 +194,14 @@ def test_limits_are_inclusive(policy):
 
 def test_the_smallest_of_everything_is_allowed(policy):
     """One unit of gas, a price of nothing, a native coin worth one unit."""
-    policy.check(replace(GOOD, gas=1, max_fee_per_gas=0), sender=OWN, native_price=1, spent=Spent())
+    assert is_allowed(policy, replace(GOOD, gas=1, max_fee_per_gas=0), price=1, spent=Spent())
 
 
 def test_a_cancellation_passes_the_hourly_limit(policy):
     """What frees a nonce is no liquidation."""
     cancel = Transaction(999, 3, OWN, b"", CANCEL_GAS, 10**9)
-    policy.check(cancel, sender=OWN, native_price=PRICE, spent=Spent(liquidations=99))
+    assert is_allowed(policy, cancel, price=PRICE, spent=Spent(liquidations=99))
+    assert not is_allowed(policy, GOOD, price=PRICE, spent=Spent(liquidations=99))
 
 
 def test_the_pause_file_stops_everything(policy):

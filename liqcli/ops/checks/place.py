@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from liqcli.chain.urls import secrets_in
+from liqcli.config import pause_file
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, warn
 from liqcli.wallet.keystore import described
 
@@ -20,7 +21,7 @@ async def check(scope: Scope) -> AsyncIterator[Check]:
     problems = [*_files(scope), *_directory(scope.settings.data_dir), *_keystores(scope)]
     for problem in problems or [ok("secrets", "no file of ours is open to others")]:
         yield problem
-    if (scope.settings.data_dir / "PAUSE").exists():
+    if pause_file(scope.settings).exists():
         yield warn("paused", "nothing is signed until the pause ends", "liq resume")
 
 
