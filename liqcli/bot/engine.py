@@ -240,6 +240,8 @@ class Engine:
                 self._is_cut_off = True
                 self._warn(f"{err}; {len(self.backlog):,} borrowers wait in this process")
             else:
+                if self._is_cut_off:
+                    self._tell(Note("healed", f"Redis answers again: {len(waiting):,} who waited here are queued"))
                 self._is_cut_off = False
                 self.backlog.drop(waiting)
                 self.tally.coalesced += len(waiting) - added

@@ -111,11 +111,12 @@ def healthy(summary):
 
 
 def test_redis_killed_and_restarted_empty(bot):
-    """While it is away the bot plans from its book; afterwards the queue fills and is worked off again."""
+    """While it is away the bot plans from its book; afterwards it says so, the queue fills and is worked off again."""
     bot.valkey.process.kill()
     since = bot.says("Redis is not answering")
     since = bot.says(" plan ", since=since)
     bot.start_redis()
+    since = bot.says("Redis answers again", since=since)
     bot.works()
     bot.says(" won ", since=since)
     assert healthy(bot.end())
