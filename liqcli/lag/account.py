@@ -114,6 +114,7 @@ def summary_of(account: Account) -> InputSummary:
         skipped_lines=counts.skip_reasons.total(),
         bytes=account.size,
         clock=_clock(counts),
+        whole_seconds=_is_whole(counts),
         encoding="+".join(account.encodings),
         compression="+".join(account.compressions) or None,
         skipped=tuple(counts.skipped),
@@ -138,8 +139,15 @@ def _clock(counts: Counts) -> Clock:
     return Clock.NONE
 
 
+def _is_whole(counts: Counts) -> bool:
+    """Whether every time stands for a whole second."""
+    return counts.clocks[Clock.WALL] > 0 and counts.fractions == 0
+
+
 def _notes(counts: Counts) -> tuple[str, ...]:
     notes = []
+    if _is_whole(counts):
+        notes.append("the times are whole seconds: what happened within a second is not told")
     if counts.zone_assumed:
         notes.append(f"{plural(counts.zone_assumed, 'time')} without a zone, taken as UTC")
     if counts.year_assumed:

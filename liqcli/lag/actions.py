@@ -5,6 +5,7 @@ from liqcli.lag.capacity import STALE_SECONDS, size_line
 from liqcli.lag.cause import Finding
 from liqcli.lag.lines import Channel
 from liqcli.lag.model import Advice, Cause, Recommendation, Statistics
+from liqcli.lag.stream import Episode, Stream
 
 
 def advice_for(statistics: Statistics, finding: Finding | None, advised: Recommendation) -> tuple[Advice, ...]:
@@ -52,8 +53,11 @@ def _unblock(finding: Finding, _advised: Recommendation) -> Advice:
     )
 
 
-def _within(seconds: float) -> str:
-    return f" in {glyphs.span(seconds)}" if seconds > 0 else " in one line"
+def _within(stream: Stream, episode: Episode) -> str:
+    if episode.seconds > 0:
+        return f" in {glyphs.span(episode.seconds)}"
+    lines = int(stream.lines[episode.first : episode.stop].sum())
+    return " in one line" if lines == 1 else f" in {glyphs.plural(lines, 'line')}"
 
 
 def _coalesce(finding: Finding, _advised: Recommendation) -> Advice:
@@ -61,7 +65,7 @@ def _coalesce(finding: Finding, _advised: Recommendation) -> Advice:
     return Advice(
         "drain what waits and keep one entry per borrower before working: a thousand events are then one check",
         "work then grows with borrowers, not with events",
-        f"the worst stretch lost {glyphs.plural(busiest.lost, 'event')}{_within(busiest.seconds)}",
+        f"the worst stretch lost {glyphs.plural(busiest.lost, 'event')}{_within(finding.stream, busiest)}",
         "high" if finding.cause is Cause.SLOW_CONSUMER else "medium",
     )
 

@@ -25,6 +25,11 @@ SPINNING_RATE = 30_000
 """Events a second that only a loop without a wait sends."""
 
 
+RELENTLESS = 0.85
+LEAST_STEPS = 6
+"""Loss in so great a share of so many steps of a coarse clock is taken to be all along."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one stream says: the cause, how sure, the evidence, and what the capacity sum needs."""
@@ -110,6 +115,8 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
                 f"the chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s",
             ),
         )
+    if (blurred := _blurred_chase(stream)) is not None:
+        return blurred
     excess, first, last = _greatest_excess(stream)
     if excess <= BLOCK_EVENTS * receivers + CHAIN_EVENTS_PER_SECOND * 2 * stream.resolution_s:
         return _enormous(stream)
@@ -121,6 +128,25 @@ def _spinning(stream: Stream, rate: float | None, *, receivers: int) -> Reason |
         (
             f"{lost:,} events were lost within {glyphs.span(seconds)}: at least {glyphs.rate(lost / seconds)}",
             f"a chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s, or {BLOCK_EVENTS:,} in a block",
+        ),
+    )
+
+
+def _blurred_chase(stream: Stream) -> Reason | None:
+    """Behind a large head more events within one step of the clock than a chain sends in that time."""
+    chased = (stream.lines > 2) & (stream.lost > BLOCK_EVENTS)
+    if stream.resolution_s <= CHASE_SECONDS or not chased.any():
+        return None
+    tail, seconds = stream.lost - stream.head, stream.end - stream.start + stream.resolution_s
+    rate = float((tail[chased] / seconds[chased]).max())
+    if rate < SPINNING_RATE:
+        return None
+    return (
+        Cause.SPINNING_PRODUCER,
+        "medium",
+        (
+            f"behind the head of a chase came {glyphs.rate(rate)} or more; the clock is too coarse to say how many",
+            f"the chain cannot log more than about {CHAIN_EVENTS_PER_SECOND:,} events/s",
         ),
     )
 
@@ -164,6 +190,8 @@ def _greatest_excess(stream: Stream) -> tuple[float, int, int]:
 
 def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], duty: float) -> Reason | None:
     """No room for a pause between first and last line: fewer were handled than came, all along."""
+    if stream.is_blurred:
+        return _relentless(stream, split)
     if _never_drains(stream, service, split):
         return _overload(stream, service, duty, "high")
     longest = max(split, key=lambda episode: episode.lost)
@@ -186,6 +214,22 @@ def _overload(stream: Stream, service: Service, duty: float, confidence: str) ->
         (
             f"{excess} events/s more came than were handled, for {glyphs.span(stream.span_s)} without relief",
             f"{glyphs.percent(duty, 1.0)} of it left no chance to idle: a full buffer takes {glyphs.span(depth)}",
+        ),
+    )
+
+
+def _relentless(stream: Stream, split: tuple[Episode, ...]) -> Reason | None:
+    """Loss in nearly every step of a clock too coarse to tell more."""
+    steps = round(stream.span_s / stream.resolution_s) + 1
+    whole = Episode(0, len(stream), split[0].start, split[-1].end, stream.total, 0)
+    if steps < LEAST_STEPS or len(stream) < RELENTLESS * steps or _dies_away(stream, whole):
+        return None
+    return (
+        Cause.SLOW_CONSUMER,
+        "medium",
+        (
+            f"events were lost in {len(stream):,} of {steps:,} steps of the log's clock, without relief",
+            f"the clock steps by {glyphs.span(stream.resolution_s)}: pauses shorter than that would not be seen",
         ),
     )
 

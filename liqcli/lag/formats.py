@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from liqcli.lag.clock import ISO, UPTIME, iso_us, uptime_us
+from liqcli.lag.clock import ISO, SECOND, UPTIME, iso_us, uptime_us
 from liqcli.lag.lines import NO_TIME, Clock, Receiver
 from liqcli.lag.message import OTHER, QUOTED, Finding, mentions_lag, read_message
 
@@ -30,6 +30,7 @@ _INNER_LEVEL = re.compile(r"(?<![^ \[])(?:TRACE|DEBUG|INFO|WARN|ERROR)(?:\]|(?= 
 class Line:
     """What one line turned out to be; `clock` is NONE and `at_us` NO_TIME where it carries no time.
 
+    `has_fraction` tells that the time is finer than a second.
     In the pretty form an event's line `has_context` on the lines that follow; the text of those is `behind`.
     """
 
@@ -40,6 +41,7 @@ class Line:
     format: str = "plain"
     wrapper: str | None = None
     ansi: bool = False
+    has_fraction: bool = False
     zone_assumed: bool = False
     year_assumed: bool = False
     has_level: bool = False
@@ -66,6 +68,7 @@ def read_event(text: str) -> Line:
         clock=clock,
         receiver=_receiver(spans, target, message) if finding is not OTHER else NOBODY,
         format=_format(text, clock, spans, message),
+        has_fraction=_has_fraction(text, start),
         zone_assumed=zone_assumed,
         has_level=level is not None,
         has_context=level is not None and text.startswith("  "),
@@ -99,6 +102,11 @@ def _stamp(text: str, start: int) -> tuple[int, Clock, bool, int]:
     if found := UPTIME.match(text, start):
         return uptime_us(found), Clock.UPTIME, False, _skip_spaces(text, found.end())
     return NO_TIME, Clock.NONE, False, start
+
+
+def _has_fraction(text: str, start: int) -> bool:
+    found = ISO.match(text, start)
+    return found[7] is not None if found else UPTIME.match(text, start) is not None
 
 
 def _skip_spaces(text: str, position: int) -> int:
@@ -157,4 +165,11 @@ def in_wrapper(inner: Line, wrapper: str | None, at_us: int, *, year_assumed: bo
     if inner.clock is Clock.WALL or at_us == NO_TIME:
         return inner
     name = "full" if inner.format == "plain" else inner.format
-    return replace(inner, at_us=at_us, clock=Clock.WALL, format=name, year_assumed=year_assumed)
+    return replace(
+        inner,
+        at_us=at_us,
+        clock=Clock.WALL,
+        format=name,
+        has_fraction=at_us % SECOND != 0,
+        year_assumed=year_assumed,
+    )

@@ -93,6 +93,7 @@ class InputSummary:
     `format` is full, compact, pretty, json, uptime, plain (no times) or mixed; `wrapper` is the outer layer (docker,
     docker-json, cri, journald, journald-json, syslog, kubectl) or None; `why` explains both in a sentence; `encoding`
     and `compression` name what had to be undone. `skipped` holds the first few, `skip_reasons` counts them all.
+    `whole_seconds` tells that no time is finer than that.
     `backward_steps` counts rows whose time lies before the row above them in the same file; `outside_lines` counts
     lag and closed lines that --since/--until left out (they are part of other_lines). `notes` are facts the reader
     of a report must know (a zone or a year was assumed, a file grew or was cut while it was read).
@@ -109,6 +110,7 @@ class InputSummary:
     skipped_lines: int
     bytes: int
     clock: Clock = Clock.NONE
+    whole_seconds: bool = False
     encoding: str = "utf-8"
     compression: str | None = None
     skipped: tuple[Skipped, ...] = ()

@@ -218,6 +218,8 @@ def _fold(table: Int64s, fold_us: int) -> Int64s:
         table = table[:, np.argsort(table[_KEY], kind="stable")]
     gap = np.abs(table[_START, 1:] - table[_END, :-1])
     joins = (table[_KEY, 1:] == table[_KEY, :-1]) & (table[_TIMED, 1:] == 1) & (gap < fold_us)
+    if not joins.any():
+        return table
     starts = np.flatnonzero(np.concatenate(([True], ~joins)))
     if float(table[_LOST].sum(dtype=np.float64)) >= EXACT_BELOW:
         table = table.astype(object)

@@ -47,6 +47,7 @@ class Counts:
     wrappers: Counter[str] = field(default_factory=Counter)
     clocks: Counter[Clock] = field(default_factory=Counter)
     ansi: int = 0
+    fractions: int = 0
     zone_assumed: int = 0
     year_assumed: int = 0
 
@@ -62,6 +63,7 @@ class Counts:
         self.wrappers += later.wrappers
         self.clocks += later.clocks
         self.ansi += later.ansi
+        self.fractions += later.fractions
         self.zone_assumed += later.zone_assumed
         self.year_assumed += later.year_assumed
 
@@ -224,6 +226,7 @@ class Scanner:
         counts.formats[line.format] += rows
         counts.clocks[line.clock] += rows
         counts.ansi += line.ansi * rows
+        counts.fractions += line.has_fraction * rows
         counts.zone_assumed += line.zone_assumed * rows
         counts.year_assumed += line.year_assumed * rows
         if line.wrapper is not None:

@@ -88,6 +88,16 @@ class Stream:
         return self.resolution_s <= COARSE_SECONDS and is_block_locked(self.start[fresh])
 
     @property
+    def is_blurred(self) -> bool:
+        """Whether the clock is so coarse that one of its steps holds several lines: their order is all it tells."""
+        return self.timed and self.resolution_s > COARSE_SECONDS and int(self.lines.sum()) >= 2 * len(self)
+
+    @property
+    def jumps(self) -> Int64s:
+        """What was lost in one absence: a run's whole loss, or of a blurred one its first line's."""
+        return self.head if self.is_blurred else self.lost
+
+    @property
     def span_s(self) -> float:
         """First line to last line."""
         return float(self.end[-1] - self.start[0]) if self.timed else 0.0
@@ -156,8 +166,10 @@ def _bounded(lost: Int64s) -> Int64s:
 def _resolution(statistics: Statistics) -> float:
     """The step of the log's clock in seconds: a microsecond unless many lines agree on a coarser one.
 
-    Lines of tracing's own formats carry at least milliseconds; whole seconds there are the producer's doing.
+    Where times are written with a fraction, whole seconds are the producer's doing.
     """
+    if statistics.inputs.whole_seconds:
+        return 1.0
     at = statistics.rows.at_us
     at = at[at != NO_TIME]
     bare = statistics.inputs.wrapper is None
@@ -185,7 +197,7 @@ def assumed(stream: Stream) -> Service:
 
 
 def _measured(stream: Stream, given: float | None) -> Service | None:
-    if len(stream) < 3 or not stream.timed:
+    if len(stream) < 3 or not stream.timed or stream.is_blurred:
         return None
     usable = usable_gaps(stream)
     gaps, lost, folded = stream.gaps[usable], stream.lost[1:][usable], folded_seconds(stream)[usable]
@@ -299,7 +311,7 @@ def episodes(stream: Stream, service: Service) -> list[Episode]:
             float(stream.start[first]),
             float(stream.end[stop - 1]),
             int(stream.lost[first:stop].sum()),
-            int(stream.lost[first:stop].max()),
+            int(stream.jumps[first:stop].max()),
         )
         for first, stop in zip(firsts.tolist(), stops.tolist(), strict=True)
     ]

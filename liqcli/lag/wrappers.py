@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, TypeAlias
 
-from liqcli.lag.clock import EPOCH_TIME, ISO, SYSLOG, UNIX, UPTIME, epoch_time_us, iso_us, syslog_us, unix_us
+from liqcli.lag.clock import EPOCH_TIME, ISO, SECOND, SYSLOG, UNIX, UPTIME, epoch_time_us, iso_us, syslog_us, unix_us
 from liqcli.lag.formats import BEHIND, NOBODY, Line, in_wrapper, read_event, span_label
 from liqcli.lag.lines import NO_TIME, Clock, Receiver
 from liqcli.lag.message import OTHER, QUOTED, Finding, Kind, mentions_lag, read_fields
@@ -180,7 +180,7 @@ def _read_event(event: Fields, text: str) -> Line:
     finding = read_fields({key: _plain(value) for key, value in fields.items()})
     if mentions_lag(text):
         finding = _unless_other(finding)
-    at_us, clock, zone_assumed = _event_time(event)
+    at_us, clock, zone_assumed, has_fraction = _event_time(event)
     target = event.get("target")
     return Line(
         finding,
@@ -191,6 +191,7 @@ def _read_event(event: Fields, text: str) -> Line:
         else NOBODY,
         format="json",
         ansi=_plain(text) != text,
+        has_fraction=has_fraction,
         zone_assumed=zone_assumed,
         has_level=not _LEVEL_KEYS.isdisjoint(event),
     )
@@ -200,15 +201,17 @@ def _plain(value: Any) -> Any:
     return _ANSI.sub("", value) if isinstance(value, str) else value
 
 
-def _event_time(event: Fields) -> tuple[int, Clock, bool]:
+def _event_time(event: Fields) -> tuple[int, Clock, bool, bool]:
+    """The time, its clock, whether its zone is assumed, and whether it is finer than a second."""
     for key in _TIMES:
         stamp = event.get(key)
         if isinstance(stamp, str) and (found := ISO.match(stamp)):
             at_us = iso_us(found)
-            return at_us, Clock.WALL if at_us != NO_TIME else Clock.NONE, found[8] is None
+            return at_us, Clock.WALL if at_us != NO_TIME else Clock.NONE, found[8] is None, found[7] is not None
         if found := EPOCH_TIME.fullmatch(_number(stamp)):
-            return epoch_time_us(found), Clock.WALL, False
-    return NO_TIME, Clock.NONE, False
+            at_us = epoch_time_us(found)
+            return at_us, Clock.WALL, False, at_us % SECOND != 0
+    return NO_TIME, Clock.NONE, False, False
 
 
 def _number(stamp: Any) -> str:

@@ -12,6 +12,7 @@ from liqcli.lag.model import Cause, Level
 from liqcli.lag.scenarios import GENERATORS, log_text, scenario
 from liqcli.lag.simulate import Stall, replay
 from liqcli.lag.stream import measure_service, streams
+from tests.lag.logs import TARGET, message, stamp
 
 SAMPLES = Path(__file__).parents[2] / "sample_logs"
 SEEDS = range(7000, 7004)
@@ -211,3 +212,59 @@ def test_the_time_between_two_blocks_is_no_handlers_time():
 
     assert stream.block_locked
     assert measure_service(stream, handler_ms=None).point < 0.01
+
+
+def coarse(folder, at_us, lost, digits):
+    """The diagnosis of a log whose times have so many digits behind the second."""
+    path = folder / "bot.log"
+    made = [(int(at) + 1_763_000_000_123_456, "event", int(n)) for at, n in zip(at_us, lost, strict=True)]
+    path.write_text("".join(f"{stamp(fact[0], digits)} ERROR {TARGET}: {message(fact)}\n" for fact in made))
+    return diagnose(measure_lag([path]))
+
+
+@pytest.mark.parametrize("digits", [3, 0])
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("spin", Cause.SPINNING_PRODUCER),
+        ("slow", Cause.SLOW_CONSUMER),
+        ("blocked", Cause.BLOCKED_CONSUMER),
+        ("blocks", Cause.BURST),
+        ("cascade", Cause.BURST),
+        ("cold_start", Cause.BLOCKED_CONSUMER),
+    ],
+)
+def test_a_coarse_clock_does_not_change_the_cause(name, cause, digits, tmp_path):
+    """Syslog, journald's short form and env_logger write whole seconds: that is no step with the blocks."""
+    said = coarse(tmp_path, *scenario(name, 7_000, 512).lag_lines(), digits)
+
+    assert said.verdict.cause is cause
+    assert said.statistics.inputs.whole_seconds is (digits == 0)
+    assert (said.recommend.capacity is None) is (said.verdict.buffer_can_help is False)
+
+
+def test_whole_seconds_do_not_tear_an_incident(tmp_path):
+    """What went on from second to second is one incident, as with a finer clock."""
+    at_us, lost = scenario("slow", 7_000, 512).lag_lines()
+
+    said = [coarse(tmp_path, at_us, lost, digits) for digits in (0, 6)]
+
+    assert [one.statistics.incident_count for one in said] == [1, 1]
+    assert "in one line" not in " ".join(advice.evidence for advice in said[0].advice)
+
+
+def test_a_chase_within_one_step_of_the_clock_is_still_a_chase(tmp_path):
+    """2,170 events in two milliseconds are a spinning producer, however the lines share their times."""
+    at_us = [0, *range(20, 340, 8)]
+
+    said = coarse(tmp_path, at_us, [500_000] + [54] * (len(at_us) - 1), 3)
+
+    assert said.verdict.cause is Cause.SPINNING_PRODUCER
+
+
+def test_seconds_written_with_a_fraction_are_exact(tmp_path):
+    """Whole seconds by chance, or by blocks, are no coarse clock."""
+    said = coarse(tmp_path, np.arange(20) * 1_000_000 + 876_544, np.resize([700, 900], 20), 6)
+
+    assert not said.statistics.inputs.whole_seconds
+    assert said.verdict.cause is Cause.BURST
