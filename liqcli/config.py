@@ -404,7 +404,7 @@ def _preset_of(chosen: Settings, layers: Layers) -> tuple[Mapping[str, Any], lis
         hint = suggest(chosen.network, [*presets()["networks"], "local"])
         problems.append(_unknown_name("network", chosen.network, layers, hint))
     if chosen.pool_addresses_provider is not None:
-        return {"network": "local", "market": "custom"}, problems
+        return {"network": "local", "market": f"custom-{chosen.pool_addresses_provider[2:10].lower()}"}, problems
     known = {**presets()["markets"], **user_markets()}
     if chosen.market in known:
         return known[chosen.market], problems
