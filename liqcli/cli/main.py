@@ -108,7 +108,7 @@ def exit_code_of(args: list[str]) -> int:
     except typer.TyperException as err:
         if not (message := err.format_message()):
             return err.exit_code  # the help was asked for by giving nothing
-        shown: LiqError = UsageError(message, hint=_help_for(args))
+        shown: LiqError = UsageError(message, hint=_help_for(err))
     except LiqError as err:
         shown = err
     except (typer.Abort, KeyboardInterrupt):
@@ -139,9 +139,10 @@ def _run(args: list[str]) -> Any:
     return app_for(args)(args, prog_name="liq", standalone_mode=False)
 
 
-def _help_for(args: list[str]) -> str:
+def _help_for(err: typer.TyperException) -> str:
     """The help of the command that was meant, as far as it is known."""
-    return f"liq {args[0]} --help" if args and args[0] in {*COMMANDS, *GROUPS} else "liq --help"
+    meant = getattr(err, "ctx", None)
+    return f"{meant.command_path if meant else 'liq'} --help"
 
 
 def _as_typed(hint: str, args: list[str]) -> str:

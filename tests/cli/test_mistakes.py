@@ -106,6 +106,15 @@ def test_a_key_on_the_command_line(place):
     assert "abab" not in finished.err
 
 
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [("book import", "liq book import"), ("book nonsense", "liq book"), ("scan --bogus", "liq scan"), ("bogus", "liq")],
+)
+def test_a_wrong_line_is_sent_to_the_help_of_its_own_command(place, line, command):
+    """The hint names the command as far as it was understood: exit 2."""
+    told(place.liq(*line.split()), 2, "", f"{command} --help$")
+
+
 def test_a_second_run_over_one_data_directory(running):
     """The second is told who holds it and since when: exit 7."""
     told(running.liq("run", "--sandbox"), 7, r"already running: pid \d+ holds .*, since 20", "LIQ_DATA_DIR")
