@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqcli.text import safe, short_address
+from liqcli.text import holds_key, safe, short_address, without_keys
 
 
 @given(st.text())
@@ -23,3 +23,12 @@ def test_plain_text_is_left_as_it_is():
 def test_addresses_are_shortened_in_the_middle():
     """Both ends stay to be recognised."""
     assert short_address("0x" + "ab" * 20) == "0xabab…abab"
+
+
+def test_what_could_be_a_key_is_left_out():
+    """64 hexadecimal digits with or without 0x, alone or within a text, and longer ones whole."""
+    key = "4c" * 32
+    for text in (key, f"0x{key}", f"no 0X{key.upper()} here", f"http://{key}{key}"):
+        assert holds_key(text)
+        assert key not in without_keys(text).lower()
+    assert without_keys("0x" + "ab" * 20) == "0x" + "ab" * 20

@@ -9,7 +9,7 @@ from typing import Any
 
 from liqcli.errors import InputError
 from liqcli.model import Address
-from liqcli.text import safe
+from liqcli.text import safe, without_keys
 
 _COLUMNS = ("borrower", "address", "account", "user", "id")
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
@@ -78,7 +78,7 @@ def _borrower_in(raw: str) -> object:
 def _checked(cell: object, line: int, path: Path) -> Address:
     text = str(cell).strip()
     if not _ADDRESS.fullmatch(text):
-        shown = safe(text, limit=_WORST_SHOWN)
+        shown = safe(without_keys(text), limit=_WORST_SHOWN)
         raise InputError(
             f"{path}, line {line}: {shown!r} is no address", hint="0x and 40 hexadecimal digits, one a line"
         )

@@ -107,6 +107,34 @@ def test_a_key_on_the_command_line(place):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "KEY",
+        "run KEY",
+        "keys import bot KEY",
+        "keys new KEY",
+        "keys check --keystore KEY",
+        "position KEY",
+        "scan --market KEY --json",
+        "scan --rpc KEY",
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(place, line):
+    """Whoever puts a key where an argument belongs gets an error without it."""
+    key = "0x" + "4c" * 32
+    finished = place.liq(*line.replace("KEY", key).split())
+    assert finished.code in (2, 3, 6)
+    assert "4c4c4c" not in finished.out + finished.err
+
+
+def test_a_key_in_the_settings_is_not_repeated(place):
+    """A wrong setting is told without what could be a key."""
+    finished = place.liq("config", "show", LIQ_POLICY__LIVE="0x" + "4c" * 32)
+    told(finished, 3, r"policy\.live .* not repeated", "settings")
+    assert "4c4c4c" not in finished.err
+
+
+@pytest.mark.parametrize(
     ("line", "command"),
     [("book import", "liq book import"), ("book nonsense", "liq book"), ("scan --bogus", "liq scan"), ("bogus", "liq")],
 )
