@@ -407,7 +407,8 @@ def _preset_of(layers: Layers) -> tuple[Mapping[str, Any], list[Problem]]:
 def _market_of(layers: Layers) -> tuple[Mapping[str, Any], list[Problem]]:
     """A preset gives its provider; a provider of one's own is taken on whatever chain answers."""
     if layers.origin(("pool_addresses_provider",)):
-        return {"network": "local", "market": "custom"}, []
+        provider = str(layers.word("pool_addresses_provider"))
+        return {"network": "local", "market": f"custom-{provider[2:10].lower()}"}, []
     market, known = _word("market", layers, {}), {**presets()["markets"], **user_markets()}
     if market in known:
         return known[market], []

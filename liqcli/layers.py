@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from liqcli.errors import ConfigError
-from liqcli.text import safe, shown_url
+from liqcli.text import safe, shown_url, without_keys
 
 _Model = TypeVar("_Model", bound=BaseSettings)
 Key = tuple[str, ...]
@@ -31,12 +31,18 @@ _KEY_PART = re.compile(r'"([^"]*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: the setting, where it was set (`liq.toml:4`, a variable, `command line`), and what is wrong."""
+    """One mistake: the setting, where it was set (`liq.toml:4`, a variable, `command line`), and what is wrong.
+
+    A key that was put there is not repeated.
+    """
 
     key: str
     place: str
     message: str
     hint: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", without_keys(self.message))
 
 
 class WrongSettings(ConfigError):

@@ -8,12 +8,23 @@ HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]@]+)(:\d+)?")
 
 _AUTHORITY_ENDS = re.compile(r"[/?#]")
 _DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_KEY = re.compile(r"(?:0[xX])?[0-9a-fA-F]{64,}")
 
 
 def safe(text: str, *, limit: int = 400) -> str:
     """Show foreign text as one plain line: control, bidi and format characters become `?`, long text is cut."""
     shown = "".join("?" if unicodedata.category(char) in _DROPPED_CATEGORIES else char for char in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def holds_key(text: str) -> bool:
+    """Whether there is something in it that could be a private key: 64 hexadecimal digits."""
+    return _KEY.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """The text without whatever could be a private key."""
+    return _KEY.sub("(64 hex digits, not repeated)", text)
 
 
 def short_address(address: str) -> str:

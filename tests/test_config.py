@@ -165,6 +165,12 @@ def test_a_provider_of_ones_own_needs_no_preset():
     assert (settings.chain_id, settings.rpc_url) == (None, "http://x")
 
 
+def test_forks_without_a_name_do_not_share_one():
+    """Checkpoint, ledger and keys in Redis go by the market's name: two forks on one chain must not mix theirs."""
+    names = {load_settings({"pool_addresses_provider": "0x" + digit * 40}).market for digit in "aA2"}
+    assert names == {"custom-aaaaaaaa", "custom-22222222"}
+
+
 def test_broken_toml_is_an_error_not_a_traceback():
     """A file that is not TOML is named."""
     write("market = [")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqcli.text import safe, short_address, shown_url
+from liqcli.text import holds_key, safe, short_address, shown_url, without_keys
 
 
 @given(st.text())
@@ -46,3 +46,12 @@ def test_addresses_are_shortened_in_the_middle():
 def test_of_a_url_only_scheme_and_host_are_shown(url, shown):
     """Paths, queries and passwords stay hidden; where the host may be a part of a password, it does too."""
     assert shown_url(url) == shown
+
+
+def test_what_could_be_a_key_is_left_out():
+    """64 hexadecimal digits with or without 0x, alone or within a text, and longer ones whole."""
+    key = "4c" * 32
+    for text in (key, f"0x{key}", f"no 0X{key.upper()} here", f"http://{key}{key}"):
+        assert holds_key(text)
+        assert key not in without_keys(text).lower()
+    assert without_keys("0x" + "ab" * 20) == "0x" + "ab" * 20

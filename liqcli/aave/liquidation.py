@@ -173,6 +173,8 @@ def max_debt_to_cover(version: Version, stake: Stake) -> int:
 
 def amounts(version: Version, stake: Stake, debt_to_cover: int) -> tuple[int, int]:
     """The debt really repaid and the gross collateral seized for it: less debt when the collateral runs out."""
+    if stake.collateral_price == 0:
+        raise _refused("Panic(0x12)")
     debt_in_base_and_units = stake.debt_price * debt_to_cover * stake.collateral_unit
     at_par = debt_in_base_and_units // (stake.collateral_price * stake.debt_unit)
     wanted = percent_mul_floor(at_par, stake.bonus) if version >= (3, 7) else percent_mul(at_par, stake.bonus)
@@ -194,6 +196,8 @@ def leaves_dust(version: Version, stake: Stake, covered: int, gross: int) -> boo
 def _protocol_fee(version: Version, stake: Stake, gross: int) -> int:
     if stake.protocol_fee == 0:
         return 0
+    if stake.bonus == 0:  # PercentageMath refuses to divide by it, without a word
+        raise _refused("no reason given")
     if version >= (3, 7):
         return percent_mul_ceil(gross - percent_div_floor(gross, stake.bonus), stake.protocol_fee)
     return percent_mul(gross - percent_div(gross, stake.bonus), stake.protocol_fee)

@@ -75,6 +75,8 @@ def _of_pair(
     check_reserves(version, collateral, debt, snapshot.at, health_factor=health_factor, sentinel_allows=allowed)
     check_position(version, collateral, debt, position, health_factor=health_factor)
     stake = stake_of(version, collateral, debt, snapshot.emodes, position, now=snapshot.at, account=account)
+    if stake.bonus == 0:  # from 3.6 a collateral of e-modes only, flagged outside them
+        raise Reverted("nothing would be seized", reason="no liquidation bonus")
     most = _choice(snapshot, collateral, debt, _call_amount(version, stake))
     return [most, *_smaller(snapshot, most, rungs - 1)] if most.is_sale else [most]
 
@@ -117,7 +119,5 @@ def _call_amount(version: Version, stake: Stake) -> int:
 
 def _largest_partial(version: Version, stake: Stake, most: int) -> int:
     debt_base = debt_value(version, stake.debt, stake.debt_price, stake.debt_unit) - _LEFT_BASE
-    sides = [debt_base]
-    if stake.bonus:  # a collateral of e-modes only has none outside them, and then nothing of it is seized
-        sides.append((stake.collateral_value(stake.collateral) - _LEFT_BASE) * PERCENT // stake.bonus)
-    return max(min(most, min(sides) * stake.debt_unit // stake.debt_price), 0)
+    collateral_base = (stake.collateral_value(stake.collateral) - _LEFT_BASE) * PERCENT // stake.bonus
+    return max(min(most, min(debt_base, collateral_base) * stake.debt_unit // stake.debt_price), 0)

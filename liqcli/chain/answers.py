@@ -116,12 +116,20 @@ def _parsed(payload: Any, body: bytes) -> Any:
     end = _end_of_objects(body, begin.end()) if begin else None
     if begin and end:
         with suppress(ValueError):
-            rest = json.loads(body[: begin.end()] + b"null" + body[end:])
+            rest = json_in(body[: begin.end()] + b"null" + body[end:])
             for item in rest if isinstance(rest, list) and len(rest) == len(batch) else []:
                 if isinstance(item, dict) and item.get("id") == asked[0] and item.get("result", ...) is None:
                     item["result"] = Undecoded(memoryview(body)[begin.end() : end])
                     return rest
-    return json.loads(body)
+    return json_in(body)
+
+
+def json_in(text: bytes | str) -> Any:
+    """The JSON of a foreign text; ValueError for what is none, and for brackets without end."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _end_of_objects(body: bytes, begin: int) -> int | None:

@@ -1,6 +1,5 @@
 """The market's logs: eth_getLogs in windows that adapt to the node, decoded by slicing hex."""
 
-import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -8,7 +7,7 @@ from typing import Any
 
 from liqcli.chain import topics
 from liqcli.chain.abi import address_of, quantity, unhex, words
-from liqcli.chain.answers import Undecoded
+from liqcli.chain.answers import Undecoded, json_in
 from liqcli.chain.market import Market
 from liqcli.chain.rpc import NoAnswer, RpcError
 from liqcli.errors import LiqError, Unreachable
@@ -151,7 +150,7 @@ def _kept(logs: Any, last: int) -> list[RawLog]:
     """The logs of the blocks up to `last`, in the chain's order."""
     if isinstance(logs, bytes):
         try:
-            logs = json.loads(logs)
+            logs = json_in(logs)
         except ValueError:
             raise Unreachable("the node answered eth_getLogs with malformed JSON") from None
     if not isinstance(logs, list):

@@ -7,7 +7,6 @@ passed its block.
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections import deque
@@ -20,6 +19,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from liqcli.chain.answers import json_in
 from liqcli.chain.urls import secrets_in, without_secrets
 from liqcli.errors import Unreachable
 from liqcli.tasks import end
@@ -222,10 +222,13 @@ class Stream:
             self._unsaid = 0
 
 
-def _json(message: aiohttp.WSMessage) -> Any:
+def _json(message: aiohttp.WSMessage) -> Mapping[str, Any]:
     if message.type is not aiohttp.WSMsgType.TEXT:
         raise Unreachable("the socket was closed")
-    return json.loads(message.data)
+    answer = json_in(message.data)
+    if not isinstance(answer, Mapping):
+        raise Unreachable("a message that is no object")
+    return answer
 
 
 def _number(facts: Mapping[str, Any], name: str) -> int:

@@ -13,6 +13,7 @@ from liqcli.cli.exit_codes import INTERRUPTED, exit_codes
 from liqcli.cli.outline import help_of
 from liqcli.cli.render import prepare, print_error
 from liqcli.errors import ConfigError, LiqError, UsageError
+from liqcli.text import holds_key, without_keys
 
 COMMANDS = (
     "run",
@@ -97,6 +98,7 @@ def _keep_streams() -> None:
     """Another encoding is no reason to stop, and neither is a stream that the caller has closed."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
     for stream in (sys.stdout, sys.stderr):
         prepare(stream)  # type: ignore[arg-type]
 
@@ -125,6 +127,8 @@ def exit_code_of(args: list[str]) -> int:
     else:
         return code if isinstance(code, int) else 0
     shown.hint = _as_typed(shown.hint, args)
+    if any(map(holds_key, args)):
+        shown.message, shown.hint = without_keys(shown.message), without_keys(shown.hint)
     print_error(shown, as_json="--json" in args)
     return shown.exit_code
 

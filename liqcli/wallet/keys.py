@@ -3,7 +3,8 @@
 import ctypes
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from liqcli.errors import SecretError
@@ -59,6 +60,16 @@ class Key:
         return signed
 
 
+@contextmanager
+def own_recursion_limit() -> Iterator[None]:
+    """Keep Python's bound while py_ecc is imported, which raises it to where a deep JSON overflows the stack."""
+    limit = sys.getrecursionlimit()
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def keep_memory_private() -> None:
     """No core file of this process, and no other process of the same user may read its memory (Linux)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -68,7 +79,8 @@ def keep_memory_private() -> None:
 
 def _account(secret: str) -> Any | None:
     """The library's account, None for what is no key; its own error would carry the text."""
-    from eth_account import Account
+    with own_recursion_limit():
+        from eth_account import Account
 
     try:
         return Account.from_key(secret)

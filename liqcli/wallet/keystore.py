@@ -14,15 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from liqcli.errors import AlreadyRunning, InputError, SecretError
+from liqcli.errors import AlreadyRunning, InputError, SecretError, UsageError
 from liqcli.model import Address
-from liqcli.wallet.keys import Key, Secret
+from liqcli.text import holds_key
+from liqcli.wallet.keys import Key, Secret, own_recursion_limit
 
 _MOST_BYTES = 64 * 1024
 _OTHERS = 0o077
 _WRITABLE_BY_OTHERS = 0o022
 _MOST_SCRYPT_BYTES = 2**30
 _MOST_ROUNDS = 10_000_000
+_KEY_BYTES = 32
+_PRF = "hmac-sha256"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _ADDRESS = re.compile(r"(?:0x)?[0-9a-fA-F]{40}")
 
@@ -53,7 +56,8 @@ def open_keystore(path: Path, password: Secret) -> Key:
 
 def write_keystore(path: Path, secret: Secret, password: Secret) -> Address:
     """Encrypt a key into a new file of mode 0600; an existing file is never replaced."""
-    from eth_keyfile.keyfile import create_keyfile_json
+    with own_recursion_limit():
+        from eth_keyfile.keyfile import create_keyfile_json
 
     address = Key(secret).address
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -103,7 +107,9 @@ def find_account(name: str, directories: Sequence[Path]) -> Path:
 
 
 def check_name(name: str) -> None:
-    """Raise InputError for what is no plain name of a key."""
+    """Raise InputError for what is no plain name of a key, UsageError for a key itself; neither repeats it."""
+    if holds_key(name):
+        raise UsageError("that is a key, not the name of one", hint="it was seen: use another; liq keys import NAME")
     if _NAME.fullmatch(name) is None:
         raise InputError("that is no name for a key", hint="letters, digits, dot, dash and underscore, up to 64")
 
@@ -157,7 +163,7 @@ def _check_directory(path: Path) -> None:
 def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise _bad(path, "it is not JSON")
@@ -171,7 +177,8 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
 
 def _decrypted(document: Mapping[str, Any], password: Secret) -> tuple[Secret | None, str]:
     """The key, or what is wrong; the library's own errors may carry what the file holds."""
-    from eth_keyfile.keyfile import decode_keyfile_json
+    with own_recursion_limit():
+        from eth_keyfile.keyfile import decode_keyfile_json
 
     if fault := _fault_in(document["crypto"]):
         return None, fault
@@ -196,7 +203,8 @@ def _fault_in(crypto: Mapping[str, Any]) -> str:
     if names is None:
         return "its key derivation is neither scrypt nor pbkdf2"
     costs = [parameters.get(name) for name in names]
-    if not all(isinstance(cost, int) and cost > 0 for cost in costs):
+    is_known = parameters.get("dklen") == _KEY_BYTES and parameters.get("prf", _PRF) == _PRF
+    if not (is_known and all(isinstance(cost, int) and cost > 0 for cost in costs)):
         return "its `crypto` part is malformed"
     cost = 128
     for factor in costs:

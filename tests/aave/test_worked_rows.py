@@ -1,5 +1,7 @@
 """The worked positions of the protocol notes, each through the real libraries (rates 0)."""
 
+from dataclasses import replace
+
 import pytest
 
 from liqcli.aave.account import EMode, Position, Reserve, account_data
@@ -118,3 +120,17 @@ def test_worked_close_limit_is_exact(row):
     account = account_data(version, RESERVES, EMODES, position, 1)
     stake = stake_of(version, RESERVES[collateral_id], RESERVES[debt_id], EMODES, position, now=1, account=account)
     assert str(max_debt_to_cover(version, stake)) == row["close_limit"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"price": 0}, "Panic(0x12)"), ({"liquidation_bonus": 0}, "no reason given")],
+    ids=["no-price", "no-bonus"],
+)
+def test_what_the_pool_would_divide_by_is_never_zero(changes, reason):
+    """Without a price the division panics; without a bonus the percentage refuses to find the fee, in silence."""
+    position = Position(vectors.BORROWER, {0: 10**18, 2: 10**18}, {1: 10**9}, frozenset((0, 2)), 0)
+    reserves = RESERVES | {0: replace(RESERVES[0], **changes)}
+    with pytest.raises(Reverted) as refused:
+        liquidate((3, 7), reserves, {}, position, 1, collateral_id=0, debt_id=1, debt_to_cover=10**6)
+    assert refused.value.reason == reason

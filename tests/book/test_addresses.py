@@ -17,6 +17,11 @@ ONE, TWO = "0x" + "1a" * 20, "0x" + "2b" * 20
         f'"account","x"\r\n"{ONE}","y"\r\n"{TWO}","z"\r\n',
         f"\ufeffuser\n{ONE}\n\n{TWO}\n{ONE}\n",
         f'"{ONE}"\n"{TWO}"\n',
+        f"\n  \nborrower,x\n{ONE},1\n{TWO},2\n",
+        f"# mine\nborrower\n{ONE}\n  # his\n{TWO}\n",
+        f'"{ONE}\n{TWO}\n',
+        f"{ONE.upper()}\n{TWO.upper()}\n",
+        f'# mine\n\n{{"borrower": "{ONE}"}}\n{{"borrower": "{TWO}"}}\n',
         f'{{"borrower": "{ONE}"}}\n{{"x": 1, "id": "{TWO.upper().replace("0X", "0x")}"}}\n',
     ],
 )
@@ -42,6 +47,8 @@ def test_reads_what_it_wrote(tmp_path, as_json):
         (f"borrower\n{ONE}\n\n0x12\n", 4),
         (f'{{"borrower": "{ONE}"}}\n{{"a": 1}}\n', 2),
         ("{]", 1),
+        (f"{ONE}\n{'a' * 200_000}\n", 2),
+        ('{"a":' + "[" * 50_000, 1),
     ],
 )
 def test_names_the_line_that_is_no_address(tmp_path, text, line):
@@ -70,8 +77,10 @@ def test_a_missing_file_is_unusable_input(tmp_path):
         read_addresses(tmp_path / "binary")
 
 
-def test_an_empty_file_is_an_empty_list(tmp_path):
-    """Nobody is nobody."""
+@pytest.mark.parametrize("text", ["", "\n \n", "borrower\n", "# nobody yet\n"])
+def test_a_file_that_names_nobody_is_refused(tmp_path, text):
+    """A new book of nobody would begin at the head of the chain, and everybody in its past be missed."""
     path = tmp_path / "borrowers"
-    path.write_text("")
-    assert read_addresses(path) == []
+    path.write_text(text)
+    with pytest.raises(InputError, match="names nobody"):
+        read_addresses(path)

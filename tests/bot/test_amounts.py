@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,4 +105,13 @@ def test_a_collateral_without_a_bonus_does_not_stop_the_others():
     """From 3.6 a reserve that is collateral in e-modes only may be flagged outside them: nothing of it is seized."""
     collateral, debt = {0: 138_644_662_378_444_096_749, 1: 4_870_281_212}, {0: 28_470_717_055_657_640_769, 1: 2 * 10**9}
     decision = best_liquidation(case((3, 6), collateral, debt), min_profit_base=0, gas_price=0)
+    assert decision.collateral_asset == asset_of(0)
+
+
+@pytest.mark.parametrize("version", [(3, 6), (3, 7)])
+def test_a_collateral_with_a_protocol_fee_but_no_bonus_is_left_alone(version):
+    """The pool divides by the bonus to find its fee, and so refuses; the other collateral is taken."""
+    reserves = RESERVES | {1: replace(RESERVES[1], protocol_fee=1000)}
+    collateral, debt = {0: 138_644_662_378_444_096_749, 1: 4_870_281_212}, {0: 28_470_717_055_657_640_769, 1: 2 * 10**9}
+    decision = best_liquidation(case(version, collateral, debt, reserves=reserves), min_profit_base=0, gas_price=0)
     assert decision.collateral_asset == asset_of(0)

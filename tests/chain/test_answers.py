@@ -1,11 +1,12 @@
 """What comes back over HTTP: long lists of logs are cut out of a batch, and nothing else is."""
 
 import json
+import sys
 
 import pytest
 
 from liqcli.chain import answers
-from liqcli.chain.answers import Undecoded, checked
+from liqcli.chain.answers import Fault, Undecoded, checked
 
 BATCH = [
     {"id": 1, "method": "eth_blockNumber", "params": []},
@@ -50,3 +51,20 @@ def test_long_lists_of_logs_stay_as_they_came(answer, monkeypatch):
     ]
     assert isinstance(logs, Undecoded)
     assert json.loads(logs) == LOGS
+
+
+@pytest.fixture
+def usual_limit():
+    """Python's own bound on nesting, which some libraries raise."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("usual_limit")
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"id":1,"result":' + b"[" * 100_000], ids=["bare", "in a result"])
+def test_brackets_without_end_are_a_fault_of_the_node(body):
+    """A hostile answer ends as any other that is no JSON."""
+    with pytest.raises(Fault, match="malformed JSON"):
+        checked(BATCH, 200, None, body)

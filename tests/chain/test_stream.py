@@ -223,7 +223,14 @@ async def test_a_socket_that_keeps_up_is_kept():
 
 @pytest.mark.parametrize(
     "nonsense",
-    ["not json", "[]", "17", '{"params":{}}', '{"params":{"subscription":"0xnewHeads","result":{"number":"x"}}}'],
+    [
+        "not json",
+        "[]",
+        "17",
+        "[" * 2000,
+        '{"params":{}}',
+        '{"params":{"subscription":"0xnewHeads","result":{"number":"x"}}}',
+    ],
 )
 async def test_nonsense_breaks_the_socket_and_not_the_run(nonsense):
     """What is no notification ends this connection; another one is made and works."""

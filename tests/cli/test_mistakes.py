@@ -131,6 +131,34 @@ def test_a_key_on_the_command_line(place):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "KEY",
+        "run KEY",
+        "keys import bot KEY",
+        "keys new KEY",
+        "keys check --keystore KEY",
+        "position KEY",
+        "scan --market KEY --json",
+        "scan --rpc KEY",
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(place, line):
+    """Whoever puts a key where an argument belongs gets an error without it."""
+    key = "0x" + "4c" * 32
+    finished = place.liq(*line.replace("KEY", key).split())
+    assert finished.code in (2, 3, 6)
+    assert "4c4c4c" not in finished.out + finished.err
+
+
+def test_a_key_in_the_settings_is_not_repeated(place):
+    """A wrong setting is told without what could be a key."""
+    finished = place.liq("config", "show", LIQ_POLICY__LIVE="0x" + "4c" * 32)
+    assert amiss(finished, 3, r"policy\.live .* not repeated", "settings") == []
+    assert "4c4c4c" not in finished.err
+
+
+@pytest.mark.parametrize(
     ("args", "command"),
     [
         (("queue", "peek", "-n", "0"), "queue peek"),
@@ -139,6 +167,7 @@ def test_a_key_on_the_command_line(place):
         (("scan", "--bogus"), "scan"),
         (("queue", "peek", "--count"), "queue peek"),
         (("nonsense",), ""),
+        (("book", "import"), "book import"),
     ],
 )
 def test_a_usage_error_names_the_help_of_the_command_itself(place, args, command):

@@ -10,9 +10,17 @@ import traceback
 
 import pytest
 
-from liqcli.errors import AlreadyRunning, InputError, SecretError
+from liqcli.errors import AlreadyRunning, InputError, SecretError, UsageError
 from liqcli.wallet.keys import Key, Secret, keep_memory_private
-from liqcli.wallet.keystore import described, find_account, open_keystore, read_private, sole_use, write_keystore
+from liqcli.wallet.keystore import (
+    check_name,
+    described,
+    find_account,
+    open_keystore,
+    read_private,
+    sole_use,
+    write_keystore,
+)
 from tests.canary import CANARY
 
 PASSWORD = Secret("hunter2-canary")
@@ -111,6 +119,8 @@ BAD = {
     "rounds without end": changed(kdfparams={**FOUNDRY["crypto"]["kdfparams"], "c": 10**12}),
     "no hex": changed(ciphertext="SENTINEL"),
     "no cipher": changed(cipherparams={}),
+    "an endless key": changed(kdfparams={**FOUNDRY["crypto"]["kdfparams"], "dklen": 2**31}),
+    "another prf": changed(kdfparams={**FOUNDRY["crypto"]["kdfparams"], "prf": "SENTINEL"}),
     "another cipher": changed(cipher="SENTINEL"),
     "no prf": changed(kdfparams={"c": 1, "dklen": 32, "salt": "00"}),
     "another's address": {**FOUNDRY, "address": "11" * 20},
@@ -169,7 +179,15 @@ def test_a_keystore_is_never_overwritten(good):
     assert good.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["../key", "a/b", "", ".hidden", "a" * 65, "a b", "-x", "a\n"])
+@pytest.mark.parametrize("name", ["ab" * 32, "0x" + "AB" * 32])
+def test_a_key_is_no_name(name):
+    """Who types a key where its name belongs is told so, and the key is not repeated."""
+    with pytest.raises(UsageError, match="that is a key") as caught:
+        check_name(name)
+    assert name not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["../key", "a/b", "", ".hidden", "x" * 65, "a b", "-x", "a\n"])
 def test_a_name_is_no_path(tmp_path, name):
     """An account's name cannot lead out of the directories of keys."""
     with pytest.raises(InputError):
@@ -245,3 +263,20 @@ def test_the_process_leaves_no_core_and_no_readable_memory():
     assert callable(keep_memory_private)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0 (0, 0)"
+
+
+def test_signing_leaves_the_bound_on_nesting_alone(tmp_path):
+    """What the libraries raise it to would let a deep answer of a node overflow the stack and end the process."""
+    code = """
+import sys
+from pathlib import Path
+from liqcli.wallet.keys import Key, Secret
+from liqcli.wallet.keystore import open_keystore, write_keystore
+key = Secret("0x" + "11" * 32)
+write_keystore(Path("key"), key, Secret("pw"))
+Key(key), open_keystore(Path("key"), Secret("pw"))
+print(sys.getrecursionlimit())
+"""
+    (store := tmp_path / "keys").mkdir(mode=0o700)
+    done = subprocess.run([sys.executable, "-c", code], cwd=store, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1000"
