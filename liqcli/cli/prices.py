@@ -116,7 +116,7 @@ def _change(text: str) -> Change:
     if value != number:
         return Change(asset.strip(), _part(text, Fraction(number) / 100), None)
     price = int(Fraction(number) * BASE_UNIT)
-    if price <= 0:
+    if price <= 0 or number.startswith("+"):  # HYPE=+5 was meant as +5%
         raise UsageError(f'"{safe(text)}" is no price', hint=_FORM)
     return Change(asset.strip(), None, price)
 

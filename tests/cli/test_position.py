@@ -132,7 +132,7 @@ def test_changes_as_people_write_them(text, price):
 
 
 @pytest.mark.parametrize(
-    "text", ["HYPE", "HYPE=", "=-8%", "HYPE=8 %", "HYPE=-100%", "HYPE=0", "HYPE=-5", "HYPE=1e9", "HYPE=nan"]
+    "text", ["HYPE", "HYPE=", "=-8%", "HYPE=8 %", "HYPE=-100%", "HYPE=0", "HYPE=-5", "HYPE=+5", "HYPE=1e9", "HYPE=nan"]
 )
 def test_what_is_no_change_is_refused(text):
     """Anything that is not a change of a price is a usage error that quotes it."""
