@@ -103,7 +103,7 @@ def _body(book: Book) -> dict[str, Any]:
         "reserves": [_reserve_row(state) for state in ledger.reserves.values()],
         "tokens": [_token_row(token) for token in ledger.tokens.values()],
         "emodes": [(number, astuple(emode), source) for number, (emode, source) in ledger.emodes.items()],
-        "accounts": [_account_row(address, account) for address, account in ledger.accounts.items()],
+        "accounts": [_account_row(address, account) for address, account in ledger.bring_home().items()],
     }
 
 
