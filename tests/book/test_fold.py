@@ -310,3 +310,17 @@ def test_a_market_that_no_contract_makes_is_judged_event_by_event(change):
         book.apply(Page(2, chain.block, 10_000, events, {}))
     assert len(slow) > 2
     assert state_of(fast) == state_of(slow)
+
+
+def test_debt_that_grows_in_silence_is_a_gap():
+    """A Mint of debt without a word of the pool is a sign of lost logs: the rates must have changed with it."""
+    chain, person = Chain(random.Random(1), (3, 0, 2), faults=0.0), PEOPLE[0]
+    chain.block = 2
+    chain._update(RESERVES[0])
+    chain._move((person, 0, True), 10**20, 0, "")
+    chain._tell(RESERVES[0], person, 10**20, is_debt=True, takes=False)
+    chain.block, chain.place = 3, 0  # of the same second, so that the index is still that of the update
+    chain._move((person, 0, True), 10**19, 0, "")
+    book = opened((3, 0, 2), complete=True)
+    book.apply(Page(2, 3, 10_000, Decoder()._scan(json.dumps(chain.logs, separators=(",", ":")).encode()), {}))
+    assert (book.gaps, list(book.unknown_reserves)) == (1, [0])
