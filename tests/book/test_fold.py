@@ -309,6 +309,7 @@ def test_a_market_that_no_contract_makes_is_judged_event_by_event(change):
     for book, events in ((fast, scanned), (slow, list(scanned))):
         book.apply(Page(2, chain.block, 10_000, events, {}))
     assert len(slow) > 2
+    assert [account.keeper for account in fast.ledger.accounts.values()] == [None] * len(slow)
     assert state_of(fast) == state_of(slow)
 
 
