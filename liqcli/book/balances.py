@@ -4,60 +4,99 @@ The loop takes in only what agrees in every proof that the ledger demands of an 
 the block: there is one place where doubt is decided, and that is the ledger.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from liqcli.aave.ray import RAY
+from liqcli.book.holdings import (
+    AS_OF,
+    EMODE,
+    HELD,
+    LAST,
+    LISTED,
+    MOST_EMODE,
+    MOVED,
+    SCALED,
+    USED,
+    Flags,
+    Holdings,
+    Numbers,
+    Rows,
+    Words,
+    find,
+    pair_at,
+    touch_account,
+    touch_pair,
+)
 from liqcli.book.jit import compiled
 from liqcli.book.wide import Wide, add, halved, multiply_divide, subtract, wide
 
-Rows: TypeAlias = npt.NDArray[np.int64]
-Words: TypeAlias = npt.NDArray[np.uint64]
-Flags: TypeAlias = npt.NDArray[np.bool_]
-
-IGNORED, MINT, BURN, UPDATE, SUPPLY_ACT, DEBT_ACT, BESIDE, OTHER = range(8)
-"""What a log is: `BESIDE` touches neither balances nor reserves, `OTHER` has to be judged by itself."""
-_NEVER = -1
-_SPREAD = 0x9E3779B9
+IGNORED, MINT, BURN, UPDATE, SUPPLY_ACT, DEBT_ACT, ENABLE, DISABLE, ENTER, OTHER = range(10)
+"""What a log is: `OTHER` has to be judged by itself."""
+NEVER = -1
 _NOTHING, _ONE, _RAY, _HALF_RAY, _LESS_THAN_RAY = (wide(number) for number in (0, 1, RAY, RAY // 2, RAY - 1))
 _DEBT_RATE_WORD, _INDEX_WORD, _DEBT_INDEX_WORD = 2, 3, 4
 
 
 class Logs(NamedTuple):
-    """One row a log: its block and timestamp, what it is, whose balance (a pair), of which token, and its words.
-
-    The reserve numbered n here has the tokens 2n (supply) and 2n + 1 (debt); -1 is none that the ledger knows.
-    """
+    """One row a log: its block and timestamp, what it is, its emitter and topics as numbers, and its words."""
 
     blocks: Rows
     at: Rows
     code: Rows
-    pair: Rows
-    token: Rows
+    named: Numbers
     words: Words
 
 
-class Balances(NamedTuple):
-    """By pair of account and token: the scaled balance and the index it was last touched at (0: none is known).
+class Places(NamedTuple):
+    """By the number of an address: which token it is, and of which asset; -1 is none that the ledger knows.
 
-    `fit` are those that logs may move, `vouched` those of accounts that were read from the chain.
+    The reserve in place n of a page has the tokens 2n (supply) and 2n + 1 (debt). Those `asked` for are listed already.
     """
 
-    scaled: Words
-    last: Words
-    fit: Flags
-    vouched: Flags
+    token: Numbers
+    reserve: Numbers
+    asked: Flags
 
 
 class Reserves(NamedTuple):
-    """By reserve: liquidity rate, debt rate, liquidity index, debt index and since when; `fit` as for balances."""
+    """By place: its id, liquidity and debt rate, liquidity and debt index, and since when; logs may move those `fit`.
 
+    `due` and `updated` are the last block whose balances must have changed its rates, and the last that told new ones.
+    """
+
+    ids: Rows
     rates: Words
     since: Rows
     fit: Flags
     touched: Flags
+    due: Rows
+    updated: Rows
+
+
+class Tokens(NamedTuple):
+    """By token: its scaled supply, whether that is known, whether it rounds as from 3.5 on; `fit` as for reserves."""
+
+    total: Words
+    counted: Flags
+    directional: Flags
+    fit: Flags
+    touched: Flags
+
+
+class Market(NamedTuple):
+    """All that accounts have in common."""
+
+    reserves: Reserves
+    tokens: Tokens
+
+
+class Kept(NamedTuple):
+    """What an account has of a token, and the index it was last touched at."""
+
+    scaled: Wide
+    last: Wide
 
 
 class Rounding(NamedTuple):
@@ -67,86 +106,164 @@ class Rounding(NamedTuple):
     directional: bool
 
 
-class Tokens(NamedTuple):
-    """By token: its scaled supply, whether that is known, how the token rounds; `fit` as for balances."""
-
-    total: Words
-    counted: Flags
-    directional: Flags
-    fit: Flags
-    touched: Flags
+@compiled
+def are_in_order(blocks: Rows, indexes: Rows, after: int) -> bool:
+    """Whether the logs lie behind that block, each behind the one before it."""
+    for row in range(len(blocks)):
+        if blocks[row] <= after:
+            return False
+        if row > 0 and (
+            blocks[row] < blocks[row - 1] or (blocks[row] == blocks[row - 1] and indexes[row] <= indexes[row - 1])
+        ):
+            return False
+    return True
 
 
 @compiled
-def number(keys: Rows, takes: Flags, numbers: Rows, found: Rows) -> int:
-    """Number the keys of the rows taken by their first appearance, and list them in `found`; how many there are.
-
-    Any other row has the number of its key too, or -1.
-    """
-    size = 8
-    while size < 2 * len(keys):
-        size *= 2
-    slots = np.full(size, -1, np.int64)
+def list_contracts(logs: Logs, places: Places, found: Rows) -> int:
+    """Write the numbers of all tokens and assets that the logs name into `found`, each once; how many there are."""
     count = 0
-    for is_taken in (True, False):
-        for row in range(len(keys)):
-            if takes[row] != is_taken:
-                continue
-            slot = (keys[row] * _SPREAD >> 20) & (size - 1)
-            while slots[slot] >= 0 and found[slots[slot]] != keys[row]:
-                slot = (slot + 1) & (size - 1)
-            if is_taken and slots[slot] < 0:
-                found[count], slots[slot] = keys[row], count
+    for row in range(len(logs.code)):
+        code = logs.code[row]
+        if code not in (IGNORED, ENTER, OTHER):
+            number = _contract(logs, row)
+            if not places.asked[number]:
+                places.asked[number] = True
+                found[count] = number
                 count += 1
-            numbers[row] = slots[slot]
     return count
 
 
 @compiled
-def fold(logs: Logs, balances: Balances, reserves: Reserves, tokens: Tokens, limit: int) -> int:  # noqa: C901 - one loop
-    """Take in the first `limit` logs; the first row of the block that has to be judged by itself, or `limit`.
+def list_strangers(logs: Logs, places: Places, holdings: Holdings, found: Rows) -> int:
+    """Write the numbers of all accounts that the logs change and nobody holds into `found`; how many there are."""
+    count = 0
+    for row in range(len(logs.code)):
+        if logs.code[row] in (MINT, BURN, ENABLE, DISABLE, ENTER) and (
+            logs.code[row] == ENTER or _token(logs, places, row) >= 0
+        ):
+            account = _account(logs, row)
+            if not holdings.accounts[account, HELD]:
+                holdings.accounts[account, HELD] = LISTED
+                found[count] = account
+                count += 1
+    return count
 
-    With less than `limit` the arrays are spoilt: they hold part of that block.
+
+@compiled
+def _contract(logs: Logs, row: int) -> int:
+    """The number of the token or the asset that a log is about."""
+    return int(logs.named[row, 0 if logs.code[row] in (MINT, BURN) else 1])
+
+
+@compiled
+def _account(logs: Logs, row: int) -> int:
+    """The number of the account that a log is about."""
+    return int(logs.named[row, 1 if logs.code[row] in (BURN, ENTER) else 2])
+
+
+@compiled
+def _token(logs: Logs, places: Places, row: int) -> int:
+    """The token that a log moves, or that its words are of."""
+    contract = _contract(logs, row)
+    if logs.code[row] in (MINT, BURN):
+        return int(places.token[contract])
+    reserve = int(places.reserve[contract])
+    return -1 if reserve < 0 else 2 * reserve + (1 if logs.code[row] == DEBT_ACT else 0)
+
+
+@compiled
+def fold(logs: Logs, places: Places, holdings: Holdings, market: Market) -> int:  # noqa: C901, PLR0911, PLR0912 - one loop
+    """Take in the logs; the first row of the block that has to be judged by itself, or how many logs there are.
+
+    With less than all of them everything is spoilt: it holds part of that block.
     """
-    moved = np.full(len(balances.scaled), _NEVER)
-    due, updated = np.full(len(reserves.since), _NEVER), np.full(len(reserves.since), _NEVER)
-    begin, block = 0, _NEVER
-    for row in range(limit):
+    reserves = market.reserves
+    begin, block = 0, NEVER
+    for row in range(len(logs.code)):
         if logs.blocks[row] != block:
-            if not _is_complete(block, due, updated):
+            if not _is_complete(block, reserves):
                 return begin
             begin, block = row, logs.blocks[row]
-        code, token, pair = logs.code[row], logs.token[row], logs.pair[row]
+        code = logs.code[row]
+        if code == IGNORED:
+            continue
         if code == OTHER:
             return begin
-        if token < 0 or code in (IGNORED, BESIDE):
+        if code == ENTER:
+            if not _enter(row, logs, holdings):
+                return begin
+            continue
+        token = _token(logs, places, row)
+        if code in (ENABLE, DISABLE):
+            if token < 0 or not _switch(row, token, logs, holdings, reserves):
+                return begin
+            continue
+        if token < 0:
             continue
         reserve = token >> 1
         if not reserves.fit[reserve]:
             return begin
         if code == UPDATE:
             _update(row, reserve, logs, reserves)
-            updated[reserve] = block
+            reserves.updated[reserve] = block
         elif code in (MINT, BURN):
-            grows, fits = _move(row, logs, balances, reserves, tokens)
+            grows, fits = _move(row, token, logs, holdings, market)
             if not fits:
                 return begin
-            moved[pair] = block
             if token & 1 or not grows:
-                due[reserve] = block
+                reserves.due[reserve] = block
         else:
-            if pair < 0 or moved[pair] != block:
+            pair = find(holdings, _account(logs, row), _side(reserves, token))
+            if pair < 0 or holdings.pairs[pair, MOVED] != block:
                 return begin
-            moved[pair] = _NEVER
-            due[reserve] = block
-    return limit if _is_complete(block, due, updated) else begin
+            holdings.pairs[pair, MOVED] = NEVER
+            reserves.due[reserve] = block
+    return len(logs.code) if _is_complete(block, reserves) else begin
 
 
 @compiled
-def _is_complete(block: int, due: Rows, updated: Rows) -> bool:
+def _side(reserves: Reserves, token: int) -> int:
+    """The token by its reserve's id, as accounts keep it."""
+    return 2 * int(reserves.ids[token >> 1]) + (token & 1)
+
+
+@compiled
+def _enter(row: int, logs: Logs, holdings: Holdings) -> bool:
+    """An e-mode: whether the account may be changed."""
+    account = _account(logs, row)
+    category = _at(logs.words, row, 0)
+    if not _is_live(account, logs.blocks[row], holdings) or category.high > 0 or category.low > MOST_EMODE:
+        return False
+    touch_account(holdings, account)
+    holdings.accounts[account, EMODE] = np.int64(category.low)
+    return True
+
+
+@compiled
+def _switch(row: int, token: int, logs: Logs, holdings: Holdings, reserves: Reserves) -> bool:
+    """A collateral flag: whether the account may be changed."""
+    account = _account(logs, row)
+    if not _is_live(account, logs.blocks[row], holdings):
+        return False
+    touch_account(holdings, account)
+    pair = pair_at(holdings, account, _side(reserves, token))
+    touch_pair(holdings, pair)
+    holdings.pairs[pair, USED] = logs.code[row] == ENABLE
+    return True
+
+
+@compiled
+def _is_live(account: int, block: int, holdings: Holdings) -> bool:
+    """Whether logs of this block may change the account."""
+    return bool(holdings.accounts[account, HELD] == 1 and holdings.accounts[account, AS_OF] < block)
+
+
+@compiled
+def _is_complete(block: int, reserves: Reserves) -> bool:
     """Whether every reserve whose rates must have changed in the block said so."""
-    for reserve in range(len(due)):
-        if due[reserve] == block and updated[reserve] != block and block != _NEVER:
+    for reserve in range(len(reserves.due)):
+        if reserves.due[reserve] == block and reserves.updated[reserve] != block and block != NEVER:
             return False
     return True
 
@@ -163,27 +280,32 @@ def _update(row: int, reserve: int, logs: Logs, reserves: Reserves) -> None:
 
 
 @compiled
-def _move(row: int, logs: Logs, balances: Balances, reserves: Reserves, tokens: Tokens) -> tuple[bool, bool]:
+def _move(row: int, token: int, logs: Logs, holdings: Holdings, market: Market) -> tuple[bool, bool]:
     """A Mint or Burn: whether the balance grew, and whether all is proved; a move of nothing is half a transfer."""
-    pair, token = logs.pair[row], logs.token[row]
+    reserves, tokens = market
+    account, reserve = _account(logs, row), token >> 1
     value, increase, index = _at(logs.words, row, 0), _at(logs.words, row, 1), _at(logs.words, row, 2)
     rounding = Rounding(bool(token & 1), bool(tokens.directional[token]))
     grows, net, fits = _net_of(value, increase, logs.code[row] == MINT)
-    is_current = logs.at[row] == reserves.since[token >> 1]
-    if not (fits and is_current and _equal(index, _at(reserves.rates, token >> 1, 3 if rounding.is_debt else 2))):
+    is_current = logs.at[row] == reserves.since[reserve]
+    if not (fits and is_current and _equal(index, _at(reserves.rates, reserve, 3 if rounding.is_debt else 2))):
         return grows, False
-    if not balances.fit[pair] or not _is_interest(increase, pair, index, balances, rounding):
+    if not _is_live(account, logs.blocks[row], holdings):
         return grows, False
-    held = _at(balances.scaled, pair, 0)
+    pair = pair_at(holdings, account, _side(reserves, token))
+    kept = Kept(_kept(holdings, pair, SCALED), _kept(holdings, pair, LAST))
+    if not _is_interest(increase, kept, index, rounding, holdings.accounts[account, AS_OF] >= 0):
+        return grows, False
     if rounding.directional:
-        scaled, fits = _directional_after(held, net, grows, index, rounding)
+        scaled, fits = _directional_after(kept.scaled, net, grows, index, rounding)
     else:
-        scaled, fits = _rounded_after(held, net, grows, index)
+        scaled, fits = _rounded_after(kept.scaled, net, grows, index)
     if fits and tokens.counted[token]:
-        fits = _count(tokens, token, held, scaled)
+        fits = _count(tokens, token, kept.scaled, scaled)
+    touch_pair(holdings, pair)
     for half in range(2):
-        balances.scaled[pair, 0, half] = scaled[half]
-        balances.last[pair, 0, half] = index[half]
+        holdings.words[pair, SCALED + half], holdings.words[pair, LAST + half] = scaled[half], index[half]
+    holdings.pairs[pair, MOVED] = logs.blocks[row]
     return grows, fits
 
 
@@ -200,13 +322,13 @@ def _net_of(value: Wide, increase: Wide, mints: bool) -> tuple[bool, Wide, bool]
 
 
 @compiled
-def _is_interest(increase: Wide, pair: int, index: Wide, balances: Balances, rounding: Rounding) -> bool:
-    """Whether that is the interest since the account's last touch."""
-    held, last = _at(balances.scaled, pair, 0), _at(balances.last, pair, 0)
+def _is_interest(increase: Wide, kept: Kept, index: Wide, rounding: Rounding, vouched: bool) -> bool:
+    """Whether that is the interest since the last touch; where the index of that was never seen, the chain vouches."""
+    held, last = kept
     if _equal(last, index) or _equal(held, _NOTHING):
         return _equal(increase, _NOTHING)
     if _equal(last, _NOTHING):
-        return bool(balances.vouched[pair])
+        return vouched
     before, told = _balance_of(held, last, rounding)
     now, told_now = _balance_of(held, index, rounding)
     interest, fits = subtract(now, before)
@@ -242,12 +364,12 @@ def _directional_after(held: Wide, net: Wide, grows: bool, index: Wide, rounding
 @compiled
 def _count(tokens: Tokens, token: int, held: Wide, scaled: Wide) -> bool:
     """Follow the token's supply; false where it would leave its bounds."""
-    without, fits = subtract(_at(tokens.total, token, 0), held)
+    without, fits = subtract(_of(tokens.total, token), held)
     if not fits:
         return False
     total, fits = add(without, scaled)
     for half in range(2):
-        tokens.total[token, 0, half] = total[half]
+        tokens.total[token, half] = total[half]
     tokens.touched[token] = True
     return fits
 
@@ -255,6 +377,16 @@ def _count(tokens: Tokens, token: int, held: Wide, scaled: Wide) -> bool:
 @compiled
 def _at(words: Words, row: int, place: int) -> Wide:
     return Wide(words[row, place, 0], words[row, place, 1])
+
+
+@compiled
+def _kept(holdings: Holdings, pair: int, column: int) -> Wide:
+    return Wide(holdings.words[pair, column], holdings.words[pair, column + 1])
+
+
+@compiled
+def _of(words: Words, row: int) -> Wide:
+    return Wide(words[row, 0], words[row, 1])
 
 
 @compiled

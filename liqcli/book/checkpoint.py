@@ -109,7 +109,7 @@ def _take_its_place(file: IO[bytes], path: Path) -> None:
 def _lines(book: Book) -> Iterator[bytes]:
     """The whole file; all of it is of the moment in which the first line is asked for."""
     first = [_encoded(_header_of(book)), _encoded(_market_of(book))]
-    accounts = [(address, account.image()) for address, account in book.ledger.accounts.items()]
+    accounts = [(address, account.image()) for address, account in book.ledger.bring_home().items()]
     pages = (accounts[start : start + _PAGE] for start in range(0, len(accounts), _PAGE))
     checksum = hashlib.sha256()
     for line in chain(first, (_encoded([_account_row(*one) for one in page]) for page in pages)):

@@ -95,18 +95,18 @@ class Columns:
 
     def move(self, moves: Moves) -> list[Address]:
         """Take in balances where their entries stand already; returns whose position has to be put instead."""
-        row_of, kind_of = self._row_of, self._kind_of
-        rows = np.array([row_of.get(address, -1) for address in moves.addresses], np.int64)
-        kinds = zip(moves.reserve_ids, moves.emodes, moves.are_debts, strict=True)
-        kind = np.array([kind_of.get(kind, 0) for kind in kinds], np.int64)
-        amounts = np.array(list(map(float, moves.scaled)))
+        row_of, kind_of, addresses = self._row_of, self._kind_of, moves.addresses
+        rows = np.array([row_of.get(address, -1) for address in addresses], np.int64)
+        entries = zip(moves.sides.tolist(), moves.emodes.tolist(), strict=True)
+        kind = np.array([kind_of.get((side >> 1, emode, side & 1 > 0), 0) for side, emode in entries], np.int64)
+        amounts = np.array([float(high << 64 | low) for high, low in moves.scaled.tolist()])
         stands_at = self._kinds[rows] == kind[:, None]
         fits = (rows >= 0) & (kind > 0) & (amounts > 0) & stands_at.any(axis=1)
         found = rows[fits]
         self._amounts[found, stands_at[fits].argmax(axis=1)] = amounts[fits]
         self._health[found] = np.nan
         self._note(found.tolist())
-        return [moves.addresses[place] for place in np.flatnonzero(~fits).tolist()]
+        return [addresses[place] for place in np.flatnonzero(~fits).tolist()]
 
     def drop(self, borrower: Address) -> None:
         """Forget a borrower, known or not."""

@@ -39,8 +39,6 @@ _SPARSE = 2
 """There are at least this many slots for each address."""
 _SHORTEST_LOG = 256
 """Characters; hashes and topics alone are more."""
-_TOPIC_STEP = 69
-_WORD_DIGITS = 64
 _HASH_LENGTH = 66
 
 
@@ -73,19 +71,33 @@ _FORMS = {
 KNOWN = sorted(TOPICS)
 """The topics by the numbers that they have in columns."""
 _KNOWN_FORMS = [_FORMS.get(topic) for topic in KNOWN]
-_KNOWN_TEXTS = np.array([list(topic[2:].encode()) for topic in KNOWN], np.uint8).view(np.uint64)
 _PARTS_OF = [form.fields if form else () for form in _KNOWN_FORMS]
-_WORDS_OF = np.array([form.words if form else 0 for form in _KNOWN_FORMS] + [0])
-_TAKES_WORD = np.array([[f"word {place}" in parts for place in range(scan.WORDS)] for parts in [*_PARTS_OF, ()]])
-_TAKES_TOPIC = np.array([[f"topic {place}" in parts for place in range(1, scan.TOPICS)] for parts in [*_PARTS_OF, ()]])
-_TAKES_EMITTER = np.array(["emitter" in parts for parts in [*_PARTS_OF, ()]])
+_PLACES = ("emitter", *(f"topic {place}" for place in range(1, scan.TOPICS)))
+
+
+def _forms() -> scan.Forms:
+    """What the scanner has to know of the events that come often."""
+    texts = np.array([list(topic[2:].encode()) for topic in KNOWN], np.uint8).view(np.uint64)
+    slots = np.full(scan.TOPIC_SLOTS, -1, np.int32)
+    for number, text in enumerate(texts):
+        slot = int(scan.slot_of_topic(text[0]))
+        slot = next(free for free in chain(range(slot, len(slots)), range(slot)) if slots[free] < 0)
+        slots[slot] = number
+    return scan.Forms(
+        texts,
+        slots,
+        np.array([[place in parts for place in _PLACES] for parts in _PARTS_OF]),
+        np.array([form.words if form else 0 for form in _KNOWN_FORMS]),
+        np.array([[f"word {place}" in parts for place in range(scan.WORDS)] for parts in _PARTS_OF]),
+    )
 
 
 class Scanned(Unmade):
     """A scanned answer as columns, one row a log, in the order given.
 
-    `topic` is a place in KNOWN or -1; `emitter` and `named` (topics 1 to 3) are numbers of `addresses`, where the event
-    takes them; `words` are the lower 128 bits of those it takes, high half first; `at` is the block's timestamp.
+    `topic` is a place in KNOWN or -1; `named`, the emitter and topics 1 to 3, are numbers of `addresses` where the
+    event takes them, the same in all answers of one `numbering`; `words` are the lower 128 bits of those it takes, high
+    half first; `at` is the block's timestamp.
     """
 
     def __init__(
@@ -93,21 +105,17 @@ class Scanned(Unmade):
         answer: bytes,
         fields: scan.Fields,
         *,
-        topic: scan.Longs,
-        emitter: npt.NDArray[np.int32],
-        named: npt.NDArray[np.int32],
-        words: scan.Limbs,
+        read: scan.Columns,
         at: scan.Longs,
         addresses: npt.NDArray[Any],
+        numbering: object,
     ) -> None:
         self._answer = answer
         self.fields = fields
-        self.topic = topic
-        self.emitter = emitter
-        self.named = named
-        self.words = words
+        self.topic, self.named, self.words = read
         self.at = at
         self.addresses = addresses
+        self.numbering = numbering
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self.topic >= 0))
@@ -159,8 +167,7 @@ class Scanned(Unmade):
         if field.startswith("word"):
             words = self.words[rows, int(field[-1])].astype(">u8", order="C").view("V16")[:, 0]
             return map(int.from_bytes, words.tolist())
-        numbers = self.emitter[rows] if field == "emitter" else self.named[rows, int(field[-1]) - 1]
-        found: list[Address] = self.addresses[numbers].tolist()
+        found: list[Address] = self.addresses[self.named[rows, _PLACES.index(field)]].tolist()
         return found
 
     def _rare(self, rows: Rows) -> Iterable[BookEvent]:
@@ -191,6 +198,8 @@ class Decoder:
         self._known = 0
         self._directory = _directory(_FIRST_SLOTS)
         self._raw: scan.Bytes = np.zeros(0, np.uint8)
+        self._forms = _forms()
+        self._most_named = int(self._forms.takes.sum(axis=1).max())
 
     def decode(self, answer: bytes, *, times: Mapping[int, int] | None = None) -> list[BookEvent]:
         """The events of a JSON-RPC answer's logs, in the order given; Unreachable when one cannot be read.
@@ -213,66 +222,57 @@ class Decoder:
         except _NotUnderstood:
             return None
         fields = scanned.fields
-        if not _is_plain(fields, self._raw, last):
+        rows = np.empty(len(fields.blocks), np.int64)
+        count = scan.list_blocks(self._raw, fields, last, rows)
+        if count <= 0:
             return None
-        rows = np.flatnonzero(np.diff(fields.blocks, prepend=-1))
+        rows = rows[:count]
         places = fields.hash_at[rows].tolist()
         hashes = (answer[at : at + _HASH_LENGTH].decode() for at in places)
         return Plain(scanned, dict(zip(fields.blocks[rows].tolist(), hashes, strict=True)))
 
     def _scan(self, answer: bytes, times: Mapping[int, int] | None = None) -> Scanned:
         raw = self._loaded(answer)
-        octets = raw.view(np.uint64)
         fields = _fields(raw, answer)
-        topic = _topic_of(octets, fields)
-        emitter, named = self._numbers(answer, octets, fields, topic)
-        words = _words(octets, fields, topic)
-        at = _timestamps(fields, times or {})
+        read = self._read(raw, answer, fields)
         return Scanned(
-            answer, fields, topic=topic, emitter=emitter, named=named, words=words, at=at, addresses=self._addresses
+            answer, fields, read=read, at=_timestamps(fields, times or {}), addresses=self._addresses, numbering=self
         )
 
     def _loaded(self, answer: bytes) -> scan.Bytes:
         """The answer in the one buffer, which is kept because fresh memory costs as much as reading it."""
-        size = len(answer) + scan.PADDING - len(answer) % 8
+        size = len(answer) + scan.PADDING
         if size > len(self._raw):
             self._raw = np.zeros(size, np.uint8)
         self._raw[: len(answer)] = np.frombuffer(answer, np.uint8)
         self._raw[len(answer) : size] = 0
         return self._raw[:size]
 
-    def _numbers(
-        self, answer: bytes, octets: scan.Limbs, fields: scan.Fields, topic: Rows
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The emitters and indexed arguments that the events take, as numbers of addresses."""
-        steps = np.arange(1, scan.TOPICS)
-        takes, takes_emitter = _TAKES_TOPIC[topic], _TAKES_EMITTER[topic]
-        if np.any(takes & (fields.topic_count[:, None] <= steps)):
-            raise _NotUnderstood
-        arguments = (fields.topics_at[:, None] + (_TOPIC_STEP * steps + 24))[takes]
-        emitters = fields.address_at[takes_emitter]
-        numbers = self._numbers_at(answer, octets, np.concatenate([emitters, arguments]))
-        emitter, named = np.zeros(len(topic), np.int32), np.zeros(takes.shape, np.int32)
-        emitter[takes_emitter], named[takes] = numbers[: len(emitters)], numbers[len(emitters) :]
-        return emitter, named
-
-    def _numbers_at(self, answer: bytes, octets: scan.Limbs, places: scan.Longs) -> npt.NDArray[np.int32]:
-        self._make_room(len(places))
-        numbers, fresh = np.empty(len(places), np.int32), np.empty(len(places), np.int64)
-        new = scan.number_addresses(octets, places, self._directory, numbers, fresh)
+    def _read(self, raw: scan.Bytes, answer: bytes, fields: scan.Fields) -> scan.Columns:
+        """The columns of all logs; addresses that are new have their names."""
+        count = len(fields.blocks)
+        read = scan.Columns(
+            np.empty(count, np.int64),
+            np.zeros((count, scan.TOPICS), np.int32),
+            np.empty((count, scan.WORDS, 2), np.uint64),
+        )
+        self._make_room(count * self._most_named)
+        new = scan.read_columns(raw, fields, self._forms, self._directory, read)
         if new == scan.GAVE_UP:
             self._rebuild(len(self._directory.slots))
             raise _NotUnderstood
-        for number, place in enumerate(fresh[:new].tolist(), start=self._known):
+        for number, place in enumerate(self._directory.fresh[:new].tolist(), start=self._known):
             self._addresses[number] = "0x" + answer[place : place + 40].decode().lower()
         self._known += new
-        return numbers
+        return read
 
     def _make_room(self, more: int) -> None:
         most = self._known + more
         if most * _SPARSE > len(self._directory.slots):
             self._rebuild(1 << (most * _SPARSE * 2).bit_length())
             self._addresses = np.concatenate([self._addresses, np.empty(most, object)])
+        if more > len(self._directory.fresh):
+            self._directory = self._directory._replace(fresh=np.empty(more, np.int64))
 
     def _rebuild(self, slots: int) -> None:
         """The directory anew, of the addresses that have a name."""
@@ -287,38 +287,14 @@ def _fields(raw: scan.Bytes, answer: bytes) -> scan.Fields:
     is_list = answer[:1] == b"["
     at, most = 0 if is_list else answer.find(b"[", max(answer.find(b'"result"'), 0)), len(answer) // _SHORTEST_LOG
     fields = np.empty((len(scan.Fields._fields), most), np.int64)
-    count = scan.find_fields(raw, at, len(answer), scan.Fields(*fields)) if at >= 0 else scan.GAVE_UP
+    count = (
+        scan.find_fields(raw, at, scan.Fields(*fields), np.zeros((scan.KEYS, scan.HABITS), np.uint64))
+        if at >= 0
+        else scan.GAVE_UP
+    )
     if count == scan.GAVE_UP:
         raise _NotUnderstood
     return scan.Fields(*fields[:, :count])
-
-
-def _is_plain(fields: scan.Fields, raw: scan.Bytes, last: int) -> bool:
-    """Whether the logs come block by block up to `last`, each with a time, none removed, with one hash a block."""
-    if not len(fields.blocks) or np.any(fields.times < 0) or np.any(fields.removed) or int(fields.blocks[-1]) > last:
-        return False
-    return scan.share_hashes(raw, fields.blocks, fields.hash_at)
-
-
-def _topic_of(octets: scan.Limbs, fields: scan.Fields) -> scan.Longs:
-    raw = octets.view(np.uint8)
-    for at in (fields.topics_at, fields.address_at, fields.data_at):
-        if np.any((raw[at - 2] != ord("0")) | (raw[at - 1] != ord("x"))):
-            raise _NotUnderstood
-    topic = np.empty(len(fields.topics_at), np.int64)
-    scan.recognise(octets, fields.topics_at, _KNOWN_TEXTS, topic)
-    return topic
-
-
-def _words(octets: scan.Limbs, fields: scan.Fields, topic: Rows) -> scan.Limbs:
-    """The lower 128 bits of the words that the events take; larger ones are left to the reference."""
-    wanted = _WORDS_OF[topic]
-    if np.any((wanted > 0) & (fields.data_digits != _WORD_DIGITS * wanted)):
-        raise _NotUnderstood
-    words = np.empty((len(topic), scan.WORDS, 2), np.uint64)
-    if not scan.read_words(octets, fields.data_at, _TAKES_WORD[topic], words):
-        raise _NotUnderstood
-    return words
 
 
 def _timestamps(fields: scan.Fields, times: Mapping[int, int]) -> scan.Longs:
@@ -347,4 +323,4 @@ def _logs_in(answer: bytes) -> Sequence[Mapping[str, Any]]:
 def _directory(slots: int) -> scan.Directory:
     most = slots // _SPARSE
     free = np.full(slots, -1, np.int32)
-    return scan.Directory(np.empty((most, 3), np.uint64), free, np.zeros(1, np.int64))
+    return scan.Directory(np.empty((most, 5), np.uint64), free, np.zeros(1, np.int64), np.empty(0, np.int64))

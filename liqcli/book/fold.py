@@ -1,21 +1,23 @@
-"""Many logs into the ledger at once: gather what they touch, compute what they leave, and write that back.
+"""Many logs into the ledger at once: accounts are kept in columns, in which machine code follows what logs tell.
 
-Nothing is kept between two pages: accounts, tokens and reserves stay the only truth.
+Reserves and tokens are gathered for each page and written back; accounts stay in the columns until somebody looks.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 import numpy as np
 
 from liqcli.book import balances as kernel
-from liqcli.book.balances import Balances, Flags, Logs, Reserves, Rows, Tokens, Words
+from liqcli.book import holdings as columns
+from liqcli.book.balances import Logs, Reserves, Tokens
 from liqcli.book.decode import KNOWN, Scanned
 from liqcli.book.events import BookEvent, ReserveUpdated
+from liqcli.book.holdings import Flags, Rows, Words
+from liqcli.book.keeper import Keeper, fits, numbers_of, words_of
 from liqcli.book.ledger import Ledger
-from liqcli.book.scan import WORDS
-from liqcli.book.state import Account, Doubt, Moves, ReserveState, Token
+from liqcli.book.scan import TOPICS, WORDS
+from liqcli.book.state import Doubt, Moves, ReserveState, Token
 from liqcli.chain import topics
 from liqcli.model import Address
 
@@ -27,44 +29,22 @@ _CODES = {
     topics.WITHDRAW: kernel.SUPPLY_ACT,
     topics.BORROW: kernel.DEBT_ACT,
     topics.REPAY: kernel.DEBT_ACT,
-    topics.COLLATERAL_ENABLED: kernel.BESIDE,
-    topics.COLLATERAL_DISABLED: kernel.BESIDE,
-    topics.EMODE_SET: kernel.BESIDE,
+    topics.COLLATERAL_ENABLED: kernel.ENABLE,
+    topics.COLLATERAL_DISABLED: kernel.DISABLE,
+    topics.EMODE_SET: kernel.ENTER,
 }
-"""Flags and e-modes stand beside the balances: neither is read where the other changes."""
 _CODE_OF = np.array([*(_CODES.get(topic, kernel.OTHER) for topic in KNOWN), kernel.IGNORED])
 _MOST_STOPS = 8
 """Where a page makes the loop stop more often, judging the rest of it event by event costs less."""
-_BYTES = 16
-"""Of a number here; larger ones are left to the ledger, the contracts' own balances and indexes are no larger."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
-    """One side of one account each; `keys` is where the account keeps the index it was last touched at.
+class _Market:
+    """Reserves and tokens as objects of the ledger and, in the same order, as numbers."""
 
-    The `fresh` accounts are not in the ledger.
-    """
-
-    addresses: list[Address]
-    accounts: list[Account]
-    sides: list[dict[int, int]]
-    reserve_ids: list[int]
-    are_debts: list[bool]
-    keys: list[int]
-    fresh: dict[Address, Account]
-
-
-@dataclass(frozen=True, slots=True)
-class _Gathered:
-    """What a stretch of logs touches, as objects of the ledger and, in the same order, as numbers."""
-
-    pairs: _Pairs
-    balances: Balances
     states: list[ReserveState]
-    reserves: Reserves
     tokens: list[Token | None]
-    totals: Tokens
+    numbers: kernel.Market
 
 
 def fold(ledger: Ledger, scanned: Sequence[BookEvent], *, after: int) -> bool:
@@ -72,7 +52,9 @@ def fold(ledger: Ledger, scanned: Sequence[BookEvent], *, after: int) -> bool:
 
     False, and nothing is applied, where they do not all lie behind block `after`, each behind the one before it.
     """
-    if not isinstance(scanned, Scanned) or not _is_in_order(scanned, after):
+    if not isinstance(scanned, Scanned):
+        return False
+    if not kernel.are_in_order(scanned.fields.blocks, scanned.fields.indexes, after):
         return False
     code, blocks = _CODE_OF[scanned.topic], scanned.fields.blocks
     row = stops = 0
@@ -80,12 +62,13 @@ def fold(ledger: Ledger, scanned: Sequence[BookEvent], *, after: int) -> bool:
         if stops < _MOST_STOPS:
             others = np.flatnonzero(code[row:] == kernel.OTHER)
             end = int(np.searchsorted(blocks, blocks[row + others[0]])) if len(others) else len(code)
-            stop = _fold_rows(ledger, scanned, code, slice(row, end))
-            ledger.take_block(scanned.made(row + np.flatnonzero(code[row:stop] == kernel.BESIDE)), record=False)
-            row = stop
+            row = _fold_rows(ledger, scanned, code, slice(row, end))
         if row < len(code):
             stops += 1
             following = int(np.searchsorted(blocks, blocks[row], side="right"))
+            _keeper_of(ledger, scanned).give_back_numbers(
+                scanned.named[row : following if stops < _MOST_STOPS else None]
+            )
             ledger.take_block(scanned.made(np.arange(row, following)), record=False)
             row = following
     return True
@@ -93,172 +76,144 @@ def fold(ledger: Ledger, scanned: Sequence[BookEvent], *, after: int) -> bool:
 
 def warm() -> None:
     """Load the machine code ahead of the first page."""
-    none: Rows = np.zeros(0, np.int64)
-    gathered = _gathered([], [], _Pairs([], [], [], [], [], [], {}), 0)
-    logs = Logs(none, none, none, none, none, np.zeros((0, WORDS, 2), np.uint64))
-    _numbered(none, np.zeros(0, np.bool_))
-    kernel.fold(logs, gathered.balances, gathered.reserves, gathered.totals, 0)
+    keeper, none = Keeper(None), np.zeros(0, np.int64)
+    keeper.take_new(none)
+    keeper.give_back([])
+    keeper.make_room(1)
+    market, numbers = _market([], 0, {}), np.zeros((0, TOPICS), np.int32)
+    logs = Logs(none, none, none, numbers, np.zeros((0, WORDS, 2), np.uint64))
+    kernel.are_in_order(none, none, 0)
+    kernel.list_contracts(logs, keeper.places, none)
+    kernel.list_strangers(logs, keeper.places, keeper.holdings, none)
+    kernel.fold(logs, keeper.places, keeper.holdings, market.numbers)
 
 
-def _is_in_order(scanned: Scanned, after: int) -> bool:
-    blocks, indexes = scanned.fields.blocks, scanned.fields.indexes
-    later = blocks[1:] > blocks[:-1]
-    in_order = np.all(later | ((blocks[1:] == blocks[:-1]) & (indexes[1:] > indexes[:-1])))
-    return bool(in_order) and bool(np.all(blocks[:1] > after))
+def _is_regular(ledger: Ledger) -> bool:
+    """Whether each reserve has its two tokens, and a number that the contracts give."""
+    has_tokens = len(ledger.tokens) == 2 * len(ledger.reserves)
+    return has_tokens and 2 * max(ledger.reserves, default=0) < columns.MOST_SIDES
+
+
+def _keeper_of(ledger: Ledger, scanned: Scanned) -> Keeper:
+    """The ledger's keeper; addresses numbered otherwise are none of its own."""
+    if ledger.keeper is None or ledger.keeper.numbering is not scanned.numbering:
+        ledger.bring_home()
+        ledger.keeper = Keeper(scanned.numbering)
+    ledger.keeper.make_room(len(scanned.addresses))
+    return ledger.keeper
 
 
 def _fold_rows(ledger: Ledger, scanned: Scanned, code: Rows, rows: slice) -> int:
     """Take in whole blocks of logs; where a block begins that has to be judged event by event."""
-    if rows.start == rows.stop:
-        return int(rows.stop)
-    states = list(ledger.reserves.values())
-    token = _token_of(ledger, scanned, code, rows, states)
-    pair, keys = _pairs_of(scanned, code[rows], rows, token, width=2 * len(states))
-    first_block = int(scanned.fields.blocks[rows.start])
-    tokens = [ledger.tokens.get(name) for state in states for name in (state.tokens.a_token, state.tokens.debt_token)]
-    gathered = _gathered(states, tokens, _pairs(ledger, scanned, keys, states), first_block)
-    logs = Logs(scanned.fields.blocks[rows], scanned.at[rows], code[rows], pair, token, scanned.words[rows])
-    count = len(pair)
-    stop = kernel.fold(logs, gathered.balances, gathered.reserves, gathered.totals, count)
-    if stop < count:  # what was gathered holds part of that block
+    if rows.start == rows.stop or not _is_regular(ledger):
+        return int(rows.start)
+    fields, keeper = scanned.fields, _keeper_of(ledger, scanned)
+    logs = Logs(fields.blocks[rows], scanned.at[rows], code[rows], scanned.named[rows], scanned.words[rows])
+    market = _market(list(ledger.reserves.values()), int(logs.blocks[0]), ledger.tokens)
+    _place(keeper, scanned, logs, market)
+    newcomers = _admit(ledger, keeper, scanned, logs)
+    keeper.begin(len(logs.code))
+    stop = kernel.fold(logs, keeper.places, keeper.holdings, market.numbers)
+    if stop < len(logs.code):
+        columns.undo(keeper.holdings)
+        keeper.forget(newcomers)
         return _fold_rows(ledger, scanned, code, slice(rows.start, rows.start + stop))
-    _write_back(ledger, gathered)
+    ledger.accounts.update(zip(scanned.addresses[newcomers].tolist(), keeper.new(newcomers), strict=True))
+    _tell(ledger, keeper, scanned, logs)
+    _write_back(ledger, market)
     return int(rows.stop)
 
 
-def _token_of(ledger: Ledger, scanned: Scanned, code: Rows, rows: slice, states: list[ReserveState]) -> Rows:
-    """Of which token each log is, by the numbers of `balances.Logs`."""
-    code = code[rows]
-    is_move = (code == kernel.MINT) | (code == kernel.BURN)
-    named = np.where(is_move, scanned.emitter[rows], scanned.named[rows, 0])
-    inverse, numbers = _numbered(named.astype(np.int64), np.ones(len(named), np.bool_))
-    places = {state.tokens.id: place for place, state in enumerate(states)}
-    addresses: list[Address] = scanned.addresses[numbers].tolist()
-    tokens = np.array([_number_of(ledger.tokens.get(address), places) for address in addresses])[inverse]
-    reserves = np.array([places.get(ledger.ids.get(address, -1), -1) for address in addresses])[inverse]
-    of_reserve = np.where(reserves < 0, -1, 2 * reserves + (code == kernel.DEBT_ACT))
-    return np.where(is_move, tokens, of_reserve)
+def _place(keeper: Keeper, scanned: Scanned, logs: Logs, market: _Market) -> None:
+    """Write down which tokens and assets the contracts are that the logs name."""
+    found = np.empty(len(logs.code), np.int64)
+    found = found[: kernel.list_contracts(logs, keeper.places, found)]
+    addresses: list[Address] = scanned.addresses[found].tolist()
+    tokens = {token.address: place for place, token in enumerate(market.tokens) if token is not None}
+    reserves = {state.tokens.asset: place for place, state in enumerate(market.states)}
+    keeper.places.asked[found] = False
+    keeper.places.token[found] = [tokens.get(address, -1) for address in addresses]
+    keeper.places.reserve[found] = [reserves.get(address, -1) for address in addresses]
 
 
-def _number_of(token: Token | None, places: Mapping[int, int]) -> int:
-    return -1 if token is None else 2 * places[token.reserve_id] + token.is_debt
+def _admit(ledger: Ledger, keeper: Keeper, scanned: Scanned, logs: Logs) -> Rows:
+    """Have all accounts kept that the logs change, but those that are unknown; returns those that nobody has met."""
+    found = np.empty(len(logs.code), np.int64)
+    found = found[: kernel.list_strangers(logs, keeper.places, keeper.holdings, found)]
+    keeper.forget(found)
+    met = list(map(ledger.accounts.get, scanned.addresses[found].tolist()))
+    keeper.take((number, account) for number, account in zip(found.tolist(), met, strict=True) if account is not None)
+    newcomers = found[[account is None and ledger.complete for account in met]]
+    keeper.take_new(newcomers)
+    return newcomers
 
 
-def _pairs_of(scanned: Scanned, code: Rows, rows: slice, token: Rows, *, width: int) -> tuple[Rows, Rows]:
-    """Which pair each log is of (-1: none that any Mint or Burn here moves), and what each pair is of."""
-    account = np.where(code == kernel.BURN, scanned.named[rows, 0], scanned.named[rows, 1])
-    key = np.where(token < 0, -1, account.astype(np.int64) * width + token)
-    return _numbered(key, ((code == kernel.MINT) | (code == kernel.BURN)) & (token >= 0))
-
-
-def _numbered(keys: Rows, takes: Flags) -> tuple[Rows, Rows]:
-    """The numbers of the keys, and the keys by number; those not taken get no number of their own."""
-    numbers, found = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-    count = kernel.number(keys, takes, numbers, found)
-    return numbers, found[:count]
-
-
-def _gathered(states: list[ReserveState], tokens: list[Token | None], pairs: _Pairs, block: int) -> _Gathered:
+def _market(states: list[ReserveState], block: int, by_address: Mapping[Address, Token]) -> _Market:
+    names = [name for state in states for name in (state.tokens.a_token, state.tokens.debt_token)]
+    tokens = [by_address.get(name) for name in names]
     totals = _totals(tokens)
-    return _Gathered(pairs, _balances(pairs, block), states, _reserves(states, totals, block), tokens, totals)
-
-
-def _pairs(ledger: Ledger, scanned: Scanned, keys: Rows, states: list[ReserveState]) -> _Pairs:
-    """The accounts behind the keys; one that nobody has met is not the ledger's before it is written back."""
-    numbers, tokens = divmod(keys, max(2 * len(states), 1))
-    addresses: list[Address] = scanned.addresses[numbers].tolist()
-    met = list(map(ledger.accounts.get, addresses))
-    fresh: dict[Address, Account] = {}
-    accounts = [account or _newcomer(address, fresh, ledger) for account, address in zip(met, addresses, strict=True)]
-    ids = np.array([state.tokens.id for state in states])[tokens >> 1]
-    are_debts: list[bool] = (tokens & 1 > 0).tolist()
-    sides = [account.debt if owes else account.collateral for account, owes in zip(accounts, are_debts, strict=True)]
-    return _Pairs(addresses, accounts, sides, ids.tolist(), are_debts, (2 * ids + are_debts).tolist(), fresh)
-
-
-def _newcomer(address: Address, fresh: dict[Address, Account], ledger: Ledger) -> Account:
-    if address not in fresh:
-        fresh[address] = account = Account()
-        account.why_unknown = None if ledger.complete else "nobody has met it"
-    return fresh[address]
-
-
-def _balances(pairs: _Pairs, block: int) -> Balances:
-    scaled, fits = _words(list(map(dict.get, pairs.sides, pairs.reserve_ids, repeat(0))))
-    kept = [account.indexes for account in pairs.accounts]
-    last, last_fits = _words(list(map(dict.get, kept, pairs.keys, repeat(0))))
-    absent = np.flatnonzero(~last.any(axis=1))
-    last_fits[absent] = [pairs.keys[place] not in kept[place] for place in absent.tolist()]
-    is_known = np.array([account.why_unknown is None for account in pairs.accounts], np.bool_)
-    as_of = np.array([account.as_of for account in pairs.accounts], np.int64)
-    return Balances(
-        scaled[:, None],
-        last[:, None],
-        fits & last_fits & is_known & (as_of < block),
-        as_of >= 0,
-    )
+    return _Market(states, tokens, kernel.Market(_reserves(states, totals, block), totals))
 
 
 def _reserves(states: list[ReserveState], tokens: Tokens, block: int) -> Reserves:
-    rates, fits = _words([state.indexes[place] for state in states for place in (1, 3, 0, 2)])
+    rates, are_fit = _words([state.indexes[place] for state in states for place in (1, 3, 0, 2)])
+    facts = np.array([(state.tokens.id, state.indexes[4]) for state in states], np.int64).reshape(-1, 2)
     is_known = np.array([Doubt.RATES not in state.doubts and state.as_of < block for state in states], np.bool_)
     return Reserves(
+        facts[:, 0].copy(),
         rates.reshape(-1, 4, 2),
-        np.array([state.indexes[4] for state in states], np.int64),
-        fits.reshape(-1, 4).all(axis=1) & is_known & tokens.fit.reshape(-1, 2).all(axis=1),
+        facts[:, 1].copy(),
+        are_fit.reshape(-1, 4).all(axis=1) & is_known & tokens.fit.reshape(-1, 2).all(axis=1),
         np.zeros(len(states), np.bool_),
+        np.full(len(states), kernel.NEVER),
+        np.full(len(states), kernel.NEVER),
     )
 
 
 def _totals(tokens: list[Token | None]) -> Tokens:
-    totals, fits = _words([0 if token is None or token.total is None else token.total for token in tokens])
+    totals, are_fit = _words([0 if token is None else token.total or 0 for token in tokens])
     return Tokens(
-        totals[:, None],
+        totals,
         np.array([token is not None and token.total is not None for token in tokens], np.bool_),
         np.array([token is not None and token.directional for token in tokens], np.bool_),
-        fits & np.array([token is not None for token in tokens], np.bool_),
+        are_fit & np.array([token is not None for token in tokens], np.bool_),
         np.zeros(len(tokens), np.bool_),
     )
 
 
 def _words(numbers: Sequence[int]) -> tuple[Words, Flags]:
-    """Each number's high and low word, and whether it has no more; nothing of those that have."""
-    fits = np.ones(len(numbers), np.bool_)
+    """Each number's two words, and whether it has no more; nothing of those that have."""
     try:
-        raw = b"".join([number.to_bytes(_BYTES) for number in numbers])
+        return words_of(numbers), np.ones(len(numbers), np.bool_)
     except OverflowError:
-        fits = np.array([0 <= number < 1 << 8 * _BYTES for number in numbers])
-        raw = b"".join([(number if fine else 0).to_bytes(_BYTES) for number, fine in zip(numbers, fits, strict=True)])
-    return np.frombuffer(raw, ">u8").astype(np.uint64).reshape(-1, 2), fits
+        are_fit = np.array([fits(number) for number in numbers], np.bool_)
+        return words_of([number if fits(number) else 0 for number in numbers]), are_fit
 
 
-def _numbers(words: Words) -> list[int]:
-    """The numbers of rows of high and low words."""
-    return [high << 64 | low for high, low in words.reshape(-1, 2).tolist()]
+def _tell(ledger: Ledger, keeper: Keeper, scanned: Scanned, logs: Logs) -> None:
+    """What has changed, and which e-modes somebody is in now."""
+    held, names = keeper.holdings, scanned.addresses
+    accounts = held.touched_accounts[: held.counts[columns.TOUCHED_ACCOUNTS]]
+    ledger.changes.accounts.update(names[accounts].tolist())
+    for category in set(logs.words[np.flatnonzero(logs.code == kernel.ENTER), 0, 1].tolist()):
+        ledger.meet_emode(category)
+    pairs = held.touched_pairs[: held.counts[columns.TOUCHED_PAIRS]]
+    words = held.words[pairs]
+    keys = words[:, columns.KEY].astype(np.int64)
+    owners, sides = keys // columns.MOST_SIDES, keys % columns.MOST_SIDES
+    scaled = words[:, columns.SCALED : columns.SCALED + 2]
+    ledger.changes.moves.append(Moves(names, owners, held.accounts[owners, columns.EMODE], sides, scaled))
 
 
-def _write_back(ledger: Ledger, gathered: _Gathered) -> None:
-    _write_balances(ledger, gathered.pairs, gathered.balances)
-    reserves, totals = gathered.reserves, _numbers(gathered.totals.total)
+def _write_back(ledger: Ledger, market: _Market) -> None:
+    reserves, tokens = market.numbers
+    totals = numbers_of(tokens.total)
+    rates, since = numbers_of(reserves.rates.reshape(-1, 2)), reserves.since.tolist()
     for place in np.flatnonzero(reserves.touched).tolist():
-        state, asset = gathered.states[place], gathered.states[place].tokens.asset
-        state.update(ReserveUpdated(-1, -1, int(reserves.since[place]), asset, *_numbers(reserves.rates[place])))
+        state, asset = market.states[place], market.states[place].tokens.asset
+        told = rates[4 * place : 4 * place + 4]
+        state.update(ReserveUpdated(-1, -1, since[place], asset, *told))
         ledger.changes.reserves.add(state.tokens.id)
-    for place in np.flatnonzero(gathered.totals.touched).tolist():
-        if (token := gathered.tokens[place]) is not None:
+    for place in np.flatnonzero(tokens.touched).tolist():
+        if (token := market.tokens[place]) is not None:
             token.total = totals[place]
-
-
-def _write_balances(ledger: Ledger, pairs: _Pairs, balances: Balances) -> None:
-    """Every pair was touched, for each has a Mint or a Burn."""
-    scaled = _numbers(balances.scaled)
-    for side, reserve_id, balance in zip(pairs.sides, pairs.reserve_ids, scaled, strict=True):
-        if balance:
-            side[reserve_id] = balance
-        else:
-            side.pop(reserve_id, None)
-    for account, key, last in zip(pairs.accounts, pairs.keys, _numbers(balances.last), strict=True):
-        account.indexes[key] = last
-    ledger.accounts.update(pairs.fresh)
-    emodes = [account.emode for account in pairs.accounts]
-    ledger.changes.moves.append(Moves(pairs.addresses, emodes, pairs.reserve_ids, pairs.are_debts, scaled))

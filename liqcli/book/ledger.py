@@ -7,7 +7,7 @@ account did has a token event beside it. Where a proof fails, the account or the
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from liqcli.aave.account import EMode, debt_index_at, liquidity_index_at
 from liqcli.aave.ray import Version
@@ -32,6 +32,9 @@ from liqcli.book.state import Account, Before, Changes, Doubt, EModes, Image, Re
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.model import Address, EventKind
 
+if TYPE_CHECKING:
+    from liqcli.book.keeper import Keeper
+
 _ACCRUES_SILENTLY: Version = (3, 5)
 _DEBT_ACTS = frozenset({EventKind.BORROW, EventKind.REPAY, EventKind.LIQUIDATION})
 
@@ -49,6 +52,7 @@ class Ledger:
         self.complete = complete
         self.listable = {tokens.asset: tokens for tokens in listable}
         self.accounts: dict[Address, Account] = {}
+        self.keeper: Keeper | None = None
         self.unknown: set[Address] = set()
         self.tokens: dict[Address, Token] = {}
         self.reserves: dict[int, ReserveState] = {}
@@ -133,6 +137,8 @@ class Ledger:
 
     def put_account(self, address: Address, account: Account) -> None:
         """Replace an account by what the chain itself answered."""
+        if (known := self.accounts.get(address)) is not None:
+            known.return_home()
         self.accounts[address] = account
         self.meet_emode(account.emode)
         self.unknown.discard(address)
@@ -148,6 +154,20 @@ class Ledger:
         if tokens.a_token not in self.tokens:
             self._add_tokens(tokens)
 
+    def bring_home(self) -> dict[Address, Account]:
+        """All accounts, for who looks at each: at once those kept in columns come back for less than singly."""
+        if self.keeper is not None:
+            self.keeper.give_all_back()
+            self.keeper = None
+        return self.accounts
+
+    def bring_some_home(self, addresses: Iterable[Address]) -> None:
+        """The same of a few, who need not be known."""
+        accounts = {address: account for address in addresses if (account := self.accounts.get(address)) is not None}
+        kept = [account for account in accounts.values() if account.keeper is not None]
+        if self.keeper is not None and kept:
+            self.keeper.give_back(kept)
+
     def _add_tokens(self, tokens: ReserveTokens) -> None:
         self.changes.market = True
         for address, is_debt in ((tokens.a_token, False), (tokens.debt_token, True)):
@@ -156,7 +176,8 @@ class Ledger:
 
     def _restore_account(self, address: Address, image: Image | None) -> None:
         if image is None:
-            self.accounts.pop(address, None)
+            if (account := self.accounts.pop(address, None)) is not None:
+                account.return_home()
             self.unknown.discard(address)
             return
         account = self.accounts.setdefault(address, Account())
@@ -381,7 +402,7 @@ class Ledger:
     def holders(self, token: Token) -> list[Address]:
         """Everyone who is known to have some of it."""
         side = "debt" if token.is_debt else "collateral"
-        return [address for address, account in self.accounts.items() if token.reserve_id in getattr(account, side)]
+        return [address for address, account in self.bring_home().items() if token.reserve_id in getattr(account, side)]
 
     def _live(self, address: Address, block: int) -> Account | None:
         """The account to be changed, or None where the event changes nothing that is known."""

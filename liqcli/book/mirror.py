@@ -157,8 +157,9 @@ class Mirror:
 
     def _put(self, borrowers: Iterable[Address]) -> None:
         """Into the columns, valued as of the last look; who is unknown has no place there."""
-        known = []
-        for borrower in borrowers:
+        known, everyone = [], list(borrowers)
+        self.book.ledger.bring_some_home(everyone)
+        for borrower in everyone:
             try:
                 known.append(self.book.glance(borrower))
             except Unknown:

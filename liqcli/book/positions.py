@@ -122,7 +122,7 @@ class Book:
     @property
     def borrowers(self) -> Iterator[Address]:
         """Everyone with a debt, and everyone unknown: unknown is not healthy."""
-        accounts = self.ledger.accounts
+        accounts = self.ledger.bring_home()
         return (address for address, held in list(accounts.items()) if held.debt or held.why_unknown is not None)
 
     @property
@@ -285,7 +285,7 @@ class Book:
         for state in self.ledger.reserves.values():
             state.doubts.clear()
         self.put_market(reserves, emodes, block=block)
-        for borrower in self.ledger.accounts:
+        for borrower in self.ledger.bring_home():
             self.ledger.doubt(borrower, "the chain changed deeper than the book could undo")
         return Outcome(self._changes())
 
@@ -381,7 +381,7 @@ class Book:
         ledger = self.ledger
         while self._steps and self._steps[-1].block > block:
             ledger.undo(self._steps.pop().before)
-        for address, account in ledger.accounts.items():
+        for address, account in ledger.bring_home().items():
             if block < account.as_of:
                 ledger.doubt(address, f"it was read at block {account.as_of:,}, which was undone")
         for state in ledger.reserves.values():

@@ -57,7 +57,7 @@ def _witnesses(ledger: Ledger) -> dict[Token, list[Address]]:
     """Some holders of each token."""
     found: dict[Token, list[Address]] = {token: [] for token in ledger.tokens.values()}
     sides = {(token.reserve_id, token.is_debt): holders for token, holders in found.items()}
-    for address, account in ledger.accounts.items():
+    for address, account in ledger.bring_home().items():
         for number in account.collateral:
             sides[number, False].append(address)
         for number in account.debt:

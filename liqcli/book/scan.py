@@ -1,7 +1,7 @@
 """Passes over the bytes of an eth_getLogs answer: every log's fields as columns of numbers, without parsing JSON.
 
 They read what nodes really write: hex strings under known keys, in any order. Anything else makes them give up, and
-then the reference decoder judges. Each pass is one plain loop, because numba counts references at every call.
+then the reference decoder judges.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from liqcli.book.jit import compiled
+from liqcli.book.jit import compiled, octet
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Longs: TypeAlias = npt.NDArray[np.int64]
@@ -22,7 +22,7 @@ TOPICS = 4
 WORDS = 5
 """The most data words that are looked at."""
 PADDING = 1024
-"""Zeros behind the answer, so that no look-ahead leaves the array; a multiple of eight with it."""
+"""Zeros behind the answer, so that no look-ahead leaves the array."""
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE, _BEGIN, _END, _SPACE = (ord(sign) for sign in '"\\,:{}[] ')
 _ZERO, _X = ord("0"), ord("x")
@@ -34,10 +34,19 @@ _ADDRESS, _TOPICS, _DATA, _BLOCK, _HASH, _TX_HASH, _TIME, _INDEX, _REMOVED = (
     )
 )  # fmt: skip
 _FALSE = ord("f")
-_KEYS = 16
-_HASH_LENGTH = 66
-_NOTHING, _ONE, _MOST_SHIFT, _ZEROS = (np.uint64(number) for number in (0, 1, 63, 0x3030303030303030))
-_HALF_LIMB, _SPREAD = np.uint64(32), np.uint64(0x9E3779B97F4A7C15)
+KEYS = 32
+"""The most keys a log has."""
+HABITS = 3
+"""A key's length, and its first and last eight bytes: all of it up to sixteen."""
+_LONGEST_HABIT = 16
+_ADDRESS_LENGTH, _HASH_LENGTH = 42, 66
+_MOST_DIGITS = 15
+"""Of a number that is no amount."""
+_NOTHING, _ONE, _ZEROS = (np.uint64(number) for number in (0, 1, 0x3030303030303030))
+_HALF_LIMB, _SPREAD, _SPREAD_TOO = np.uint64(32), np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+TOPIC_SLOTS = 256
+_TOPIC_SHIFT = np.uint64(56)
+_TOPIC_STEP, _TOPIC_HEAD, _WORD_DIGITS = 69, 24, 64
 _BAD = 16
 _HEX = np.full(256, _BAD, np.int64)
 for _digit in range(16):
@@ -65,201 +74,339 @@ class Fields(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """Addresses by number, found by hashing: `keys` are their 20 bytes, `slots` the numbers (-1: free).
+    """Addresses by number, found by hashing: `keys` are their digits, `slots` the numbers (-1: free).
 
-    `known`, of one element, is how many there are.
+    `known`, of one element, is how many there are; `fresh` is where those stand that the last answer brought.
     """
 
     keys: Limbs
     slots: npt.NDArray[np.int32]
     known: Longs
+    fresh: Longs
+
+
+class Forms(NamedTuple):
+    """What events take, by the number of their first topic: the topics' texts, eight octets of digits each.
+
+    `takes` are the emitter and topics 1 to 3; `words` how many words of data there are, of which it `takes_word`.
+    """
+
+    texts: Limbs
+    slots: npt.NDArray[np.int32]
+    takes: Flags
+    words: Longs
+    takes_word: Flags
+
+
+class Columns(NamedTuple):
+    """What the logs say, one row a log: which event it is (-1: none that is known), who is named in it, and its words.
+
+    `named` are the emitter and topics 1 to 3 as numbers of addresses, `words` the lower 128 bits, high half first.
+    """
+
+    topic: Longs
+    named: npt.NDArray[np.int32]
+    words: Limbs
 
 
 @compiled
-def find_fields(raw: Bytes, at: int, limit: int, fields: Fields) -> int:  # noqa: C901, PLR0911, PLR0912, PLR0915
-    """Where everything stands in the list of logs that begins at `at`; how many logs there are, or GAVE_UP."""
-    begins, ends, address_at, topics_at, topic_count, data_at, data_digits, hash_at, blocks, indexes, times = fields[
-        :11
-    ]
-    removed = fields.removed
-    lengths = np.zeros(_KEYS, np.int64)
-    row = nth = 0
-    inside = False
+def find_fields(raw: Bytes, at: int, fields: Fields, habits: Limbs) -> int:
+    """Where everything stands in the list of logs that begins at `at`; how many logs there are, or GAVE_UP.
+
+    `habits`, a row for each of KEYS keys, is how the node wrote the keys of the log before: zeros for the first.
+    """
+    row = 0
     at += 1
-    while at < limit:
+    while at < _limit(raw):
         sign = raw[at]
         if sign == _COMMA or sign <= _SPACE:
             at += 1
-        elif not inside:
-            if sign == _END:
-                return row
-            if sign != _OPEN or row == len(begins):
-                return GAVE_UP
-            begins[row], times[row], removed[row] = at, -1, 0
-            address_at[row] = topics_at[row] = data_at[row] = hash_at[row] = blocks[row] = indexes[row] = -1
-            inside, nth = True, 0
-            at += 1
-        elif sign == _CLOSE:
-            at += 1
-            ends[row] = at
-            found = address_at[row] | topics_at[row] | data_at[row] | hash_at[row] | blocks[row] | indexes[row]
-            if found < 0:
+        elif sign == _END:
+            return row
+        elif sign != _OPEN or row == len(fields.begins):
+            return GAVE_UP
+        else:
+            at = _find_in_log(raw, at, row, fields, habits)
+            if at == GAVE_UP:
                 return GAVE_UP
             row += 1
-            inside = False
-        elif sign == _QUOTE:
-            first = at + 1
-            # Nodes write every log alike: the key in this place is as long as in the log before.
-            at = first + lengths[nth]
-            if raw[at] != _QUOTE:
-                at = first
-            while raw[at] != _QUOTE:
-                if at >= limit:
-                    return GAVE_UP
-                at += 1
-            lengths[nth] = at - first
-            nth = min(nth + 1, _KEYS - 1)
-            key = (at - first) * 256 + raw[first]
+    return GAVE_UP
+
+
+@compiled
+def _find_in_log(raw: Bytes, at: int, row: int, fields: Fields, habits: Limbs) -> int:
+    """Where everything stands in the log that begins at `at`; where it ends, or GAVE_UP."""
+    _find_nothing(row, at, fields)
+    at += 1
+    for nth in range(KEYS):
+        while raw[at] == _COMMA or (raw[at] <= _SPACE and at < _limit(raw)):
             at += 1
-            while raw[at] <= _SPACE and at < limit:
-                at += 1
-            if raw[at] != _COLON:
-                return GAVE_UP
-            at += 1
-            while raw[at] <= _SPACE and at < limit:
-                at += 1
-            sign = raw[at]
-            if sign == _QUOTE:
-                first = at + 1
-                at = first
-                if key == _ADDRESS and raw[first + 42] == _QUOTE:
-                    at = first + 42
-                elif key in (_HASH, _TX_HASH) and raw[first + 66] == _QUOTE:
-                    at = first + 66
-                elif key == _DATA:
-                    at = first + 2
-                    while raw[at] != _QUOTE and at < first + 64 * WORDS:
-                        at += 64
-                    if raw[at] != _QUOTE:
-                        at = first
-                while raw[at] != _QUOTE:
-                    if raw[at] == _BACKSLASH or at >= limit:
-                        return GAVE_UP
-                    at += 1
-                if key == _ADDRESS:
-                    if at - first != 42:
-                        return GAVE_UP
-                    address_at[row] = first + 2
-                elif key == _DATA:
-                    data_at[row], data_digits[row] = first + 2, at - first - 2
-                elif key == _HASH:
-                    if at - first != 66:
-                        return GAVE_UP
-                    hash_at[row] = first
-                elif key in (_BLOCK, _INDEX, _TIME):
-                    if at - first < 3 or at - first > 17 or raw[first] != _ZERO or raw[first + 1] != _X:
-                        return GAVE_UP
-                    value = 0
-                    bad = 0
-                    for place in range(first + 2, at):
-                        digit = _HEX[raw[place]]
-                        bad |= digit
-                        value = value * 16 + digit
-                    if bad >= _BAD:
-                        return GAVE_UP
-                    if key == _BLOCK:
-                        blocks[row] = value
-                    elif key == _INDEX:
-                        indexes[row] = value
-                    else:
-                        times[row] = value
-                at += 1
-            elif sign == _BEGIN and key == _TOPICS:
-                at += 1
-                count = 0
-                while raw[at] != _END:
-                    if raw[at] == _QUOTE:
-                        if raw[at + 67] != _QUOTE or count == TOPICS:
-                            return GAVE_UP
-                        if count == 0:
-                            topics_at[row] = at + 3
-                        elif at + 3 != topics_at[row] + 69 * count:
-                            return GAVE_UP
-                        count += 1
-                        at += 68
-                    elif raw[at] == _COMMA or raw[at] <= _SPACE:
-                        at += 1
-                    else:
-                        return GAVE_UP
-                    if at >= limit:
-                        return GAVE_UP
-                topic_count[row] = count
-                at += 1
-            else:
-                if sign in (_OPEN, _BEGIN):
-                    return GAVE_UP
-                if key == _REMOVED and sign != _FALSE:
-                    removed[row] = 1
-                while at < limit and raw[at] != _COMMA and raw[at] != _CLOSE:
-                    at += 1
-        else:
+        if raw[at] == _CLOSE:
+            fields.ends[row] = at + 1
+            return at + 1 if _is_whole(row, fields) else GAVE_UP
+        if raw[at] != _QUOTE:
+            return GAVE_UP
+        first = at + 1
+        at = _end_of_key(raw, first, habits[nth])
+        key = (at - first) * 256 + raw[first]
+        at = _after_spaces(raw, at + 1)
+        if raw[at] != _COLON or at >= _limit(raw):
+            return GAVE_UP
+        at = _after_spaces(raw, at + 1)
+        at = _find_value(raw, at, key, row, fields)
+        if at == GAVE_UP:
             return GAVE_UP
     return GAVE_UP
 
 
 @compiled
-def share_hashes(raw: Bytes, blocks: Longs, hash_at: Longs) -> bool:
-    """Whether the blocks are in order, and all logs of one name the same hash."""
-    for row in range(1, len(blocks)):
-        if blocks[row] < blocks[row - 1]:
-            return False
-        if blocks[row] == blocks[row - 1]:
-            ours, theirs = hash_at[row], hash_at[row - 1]
-            for place in range(_HASH_LENGTH):
-                if raw[ours + place] != raw[theirs + place]:
-                    return False
-    return True
+def _limit(raw: Bytes) -> int:
+    """Where the answer ends in its padding."""
+    return len(raw) - PADDING
 
 
 @compiled
-def recognise(octets: Limbs, places: Longs, known: Limbs, topic: Longs) -> None:
-    """Which of the known topics (as eight octets of text each) stands at each place, -1 for none."""
-    for row in range(len(places)):
-        first = places[row] >> 3
-        shift = np.uint64((places[row] & 7) << 3)
-        text = octets[first] >> shift | octets[first + 1] << _ONE << (_MOST_SHIFT - shift)
-        topic[row] = -1
-        for number in range(len(known)):
-            if known[number, 0] == text:
-                wrong = _NOTHING
-                for part in range(1, 8):
-                    text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
-                    wrong |= text ^ known[number, part]
-                if wrong == _NOTHING:
-                    topic[row] = number
-                break
+def _find_nothing(row: int, at: int, fields: Fields) -> None:
+    fields.begins[row], fields.times[row], fields.removed[row] = at, -1, 0
+    fields.address_at[row] = fields.topics_at[row] = fields.data_at[row] = fields.hash_at[row] = -1
+    fields.blocks[row] = fields.indexes[row] = -1
 
 
 @compiled
-def read_words(octets: Limbs, data_at: Longs, takes: Flags, words: Limbs) -> bool:
-    """The lower 128 bits of each word taken, high half first; False when one is larger, or is no number."""
-    wrong = _NOTHING
-    for row in range(len(data_at)):
-        for word in range(WORDS):
-            if takes[row, word]:
-                first = (data_at[row] + 64 * word) >> 3
-                shift = np.uint64(((data_at[row] + 64 * word) & 7) << 3)
-                for part in range(4):
-                    text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
-                    wrong |= text ^ _ZEROS
-                for half in range(2):
-                    value = _NOTHING
-                    for part in range(4 + 2 * half, 6 + 2 * half):
-                        text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
-                        wrong |= _faults(text)
-                        value = value << np.uint64(32) | _digits(text)
-                    words[row, word, half] = value
+def _is_whole(row: int, fields: Fields) -> bool:
+    """Whether there is nothing missing that every log has."""
+    places = fields.address_at[row] | fields.topics_at[row] | fields.data_at[row] | fields.hash_at[row]
+    return bool(places | fields.blocks[row] | fields.indexes[row] >= 0)
+
+
+@compiled
+def _end_of_key(raw: Bytes, first: int, habit: Limbs) -> int:
+    """Where the key ends that begins at `first`: most likely it is that of the log before, as nodes write all alike."""
+    end = first + int(habit[0])
+    if raw[end] == _QUOTE and octet(raw, first) == habit[1] and octet(raw, max(first, end - 8)) == habit[2]:
+        return end
+    end = _end_of_string(raw, first)
+    if end - first <= _LONGEST_HABIT:
+        habit[0], habit[1] = end - first, octet(raw, first)
+        habit[2] = octet(raw, max(first, end - 8))
+    return end
+
+
+@compiled
+def _end_of_string(raw: Bytes, at: int) -> int:
+    """Where the string ends that goes on at `at`; behind all when it never does or is not written plainly."""
+    while raw[at] != _QUOTE:
+        if raw[at] == _BACKSLASH or at >= _limit(raw):
+            return _limit(raw)
+        at += 1
+    return at
+
+
+@compiled
+def _after_spaces(raw: Bytes, at: int) -> int:
+    while raw[at] <= _SPACE and at < _limit(raw):
+        at += 1
+    return at
+
+
+@compiled
+def _find_value(raw: Bytes, at: int, key: int, row: int, fields: Fields) -> int:  # noqa: C901, PLR0911 - one key after the other
+    """Take in the value of a key that begins at `at`; where it ends, or GAVE_UP."""
+    sign, first = raw[at], at + 1
+    if sign != _QUOTE:
+        if sign == _BEGIN and key == _TOPICS:
+            return _find_topics(raw, first, row, fields)
+        if sign in (_OPEN, _BEGIN):
+            return GAVE_UP
+        fields.removed[row] |= key == _REMOVED and sign != _FALSE
+        return _end_of_word(raw, at)
+    if key == _ADDRESS:
+        fields.address_at[row] = first + 2
+        return _end_after(raw, first + _ADDRESS_LENGTH)
+    if key == _HASH:
+        fields.hash_at[row] = first
+        return _end_after(raw, first + _HASH_LENGTH)
+    if key == _DATA:
+        at = _end_of_data(raw, first)
+        fields.data_at[row], fields.data_digits[row] = first + 2, at - first - 2
+        return _end_after(raw, at)
+    if key == _BLOCK:
+        at, fields.blocks[row] = _quantity(raw, first)
+        return at
+    if key == _INDEX:
+        at, fields.indexes[row] = _quantity(raw, first)
+        return at
+    if key == _TIME:
+        at, fields.times[row] = _quantity(raw, first)
+        return at
+    if key == _TX_HASH and raw[first + _HASH_LENGTH] == _QUOTE:
+        return first + _HASH_LENGTH + 1
+    return _end_after(raw, _end_of_string(raw, first))
+
+
+@compiled
+def _end_after(raw: Bytes, at: int) -> int:
+    """Behind the string that ends at `at`, or GAVE_UP when it does not; behind an answer there are no quotes."""
+    return at + 1 if raw[at] == _QUOTE else GAVE_UP
+
+
+@compiled
+def _end_of_word(raw: Bytes, at: int) -> int:
+    """Where a number or a name ends, which are not looked at."""
+    while at < _limit(raw) and raw[at] != _COMMA and raw[at] != _CLOSE:
+        at += 1
+    return at
+
+
+@compiled
+def _end_of_data(raw: Bytes, first: int) -> int:
+    """Where data end, most of which are a few words."""
+    at = first + 2
+    while raw[at] != _QUOTE and at < first + _WORD_DIGITS * WORDS:
+        at += _WORD_DIGITS
+    return at if raw[at] == _QUOTE else _end_of_string(raw, first)
+
+
+@compiled
+def _find_topics(raw: Bytes, at: int, row: int, fields: Fields) -> int:
+    """Take in the list of topics that goes on at `at`, which are all of a length and stand side by side."""
+    count = 0
+    while raw[at] != _END:
+        if raw[at] == _QUOTE:
+            if raw[at + 1 + _HASH_LENGTH] != _QUOTE or count == TOPICS:
+                return GAVE_UP
+            if count == 0:
+                fields.topics_at[row] = at + 3
+            elif at + 3 != fields.topics_at[row] + _TOPIC_STEP * count:
+                return GAVE_UP
+            count += 1
+            at += _HASH_LENGTH + 2
+        elif raw[at] == _COMMA or raw[at] <= _SPACE:
+            at += 1
+        else:
+            return GAVE_UP
+        if at >= _limit(raw):
+            return GAVE_UP
+    fields.topic_count[row] = count
+    return at + 1
+
+
+@compiled
+def _quantity(raw: Bytes, at: int) -> tuple[int, int]:
+    """Where the hex number ends whose string goes on at `at`, or GAVE_UP, and the number."""
+    first, value = at + 2, 0
+    if raw[at] != _ZERO or raw[at + 1] != _X:
+        return GAVE_UP, value
+    at = first
+    digit = _HEX[raw[at]]
+    while digit < _BAD and at < first + _MOST_DIGITS:
+        value = value * 16 + digit
+        at += 1
+        digit = _HEX[raw[at]]
+    return (at + 1 if at > first and raw[at] == _QUOTE else GAVE_UP), value
+
+
+@compiled
+def list_blocks(raw: Bytes, fields: Fields, last: int, found: Longs) -> int:
+    """Write each block's first row into `found`; how many blocks there are.
+
+    GAVE_UP unless the blocks come in order, none behind `last`, and each log has a time, was not removed, and names the
+    same hash as the others of its block.
+    """
+    count = 0
+    for row in range(len(fields.blocks)):
+        if fields.times[row] < 0 or fields.removed[row] or fields.blocks[row] > last:
+            return GAVE_UP
+        if row > 0 and fields.blocks[row] < fields.blocks[row - 1]:
+            return GAVE_UP
+        if row > 0 and fields.blocks[row] == fields.blocks[row - 1]:
+            if not _is_same_hash(raw, fields.hash_at[row], fields.hash_at[row - 1]):
+                return GAVE_UP
+        else:
+            found[count] = row
+            count += 1
+    return count
+
+
+@compiled
+def _is_same_hash(raw: Bytes, ours: int, theirs: int) -> bool:
+    wrong = octet(raw, ours + _HASH_LENGTH - 8) ^ octet(raw, theirs + _HASH_LENGTH - 8)
+    for place in range(0, _HASH_LENGTH - 8, 8):
+        wrong |= octet(raw, ours + place) ^ octet(raw, theirs + place)
     return bool(wrong == _NOTHING)
+
+
+@compiled
+def slot_of_topic(first_octet: np.uint64) -> np.uint64:
+    """Where a topic is looked for first, by its first eight digits."""
+    return first_octet * _SPREAD >> _TOPIC_SHIFT
+
+
+@compiled
+def read_columns(raw: Bytes, fields: Fields, forms: Forms, directory: Directory, columns: Columns) -> int:
+    """Read all rows; how many addresses are new.
+
+    GAVE_UP where a log is other than its event's logs are; the directory has then to be cleaned.
+    """
+    new, wrong = 0, _NOTHING
+    for row in range(len(columns.topic)):
+        wrong |= _prefix_faults(raw, fields.topics_at[row]) | _prefix_faults(raw, fields.address_at[row])
+        wrong |= _prefix_faults(raw, fields.data_at[row])
+        topic = columns.topic[row] = _recognise(raw, fields.topics_at[row], forms)
+        if topic < 0:
+            continue
+        for place in range(TOPICS):
+            if forms.takes[topic, place]:
+                if fields.topic_count[row] <= place:
+                    return GAVE_UP
+                at = fields.address_at[row] if place == 0 else fields.topics_at[row] + _TOPIC_STEP * place + _TOPIC_HEAD
+                columns.named[row, place] = number = _number_of(raw, at, directory)
+                if number == directory.known[0]:
+                    wrong |= _address_faults(raw, at)
+                    directory.known[0] += 1
+                    directory.fresh[new] = at
+                    new += 1
+        if forms.words[topic] > 0 and fields.data_digits[row] != _WORD_DIGITS * forms.words[topic]:
+            return GAVE_UP
+        for word in range(WORDS):
+            if forms.takes_word[topic, word]:
+                wrong |= _read_word(raw, fields.data_at[row] + _WORD_DIGITS * word, columns.words[row, word])
+    return new if wrong == _NOTHING else GAVE_UP
+
+
+@compiled
+def _prefix_faults(raw: Bytes, at: int) -> np.uint64:
+    """Zero when 0x stands before that place."""
+    return np.uint64(raw[at - 2] ^ _ZERO | raw[at - 1] ^ _X)
+
+
+@compiled
+def _recognise(raw: Bytes, at: int, forms: Forms) -> int:
+    """The number of the topic whose digits stand there, or -1."""
+    slot = slot_of_topic(octet(raw, at))
+    topic = int(forms.slots[slot])
+    while topic >= 0:
+        wrong = _NOTHING
+        for part in range(8):
+            wrong |= octet(raw, at + 8 * part) ^ forms.texts[topic, part]
+        if wrong == _NOTHING:
+            return topic
+        slot = (slot + _ONE) & np.uint64(len(forms.slots) - 1)
+        topic = int(forms.slots[slot])
+    return topic
+
+
+@compiled
+def _read_word(raw: Bytes, at: int, halves: Limbs) -> np.uint64:
+    """The lower 128 bits of the word whose digits stand there; zero unless it is larger, or no number."""
+    wrong = _NOTHING
+    for part in range(4):
+        wrong |= octet(raw, at + 8 * part) ^ _ZEROS
+    for half in range(2):
+        high, low = octet(raw, at + 32 + 16 * half), octet(raw, at + 40 + 16 * half)
+        wrong |= _faults(high) | _faults(low)
+        halves[half] = _digits(high) << _HALF_LIMB | _digits(low)
+    return wrong
 
 
 @compiled
@@ -288,52 +435,54 @@ def _faults(text: np.uint64) -> np.uint64:
 
 
 @compiled
-def number_addresses(
-    octets: Limbs, places: Longs, directory: Directory, numbers: npt.NDArray[np.int32], fresh: Longs
-) -> int:
-    """The number of the address at each place, given anew to a new one; how many are new, and in `fresh` their places.
-
-    GAVE_UP when something else than an address stands somewhere; the directory has then to be cleaned.
-    """
-    keys, slots, counts = directory
-    mask, wrong = np.uint64(len(slots) - 1), _NOTHING
-    known, new = counts[0], 0
-    for row in range(len(places)):
-        shift = np.uint64((places[row] & 7) << 3)
-        first = places[row] >> 3
-        high = middle = low = _NOTHING
+def _number_of(raw: Bytes, at: int, directory: Directory) -> int:
+    """The number of the address whose digits stand there; a new one gets the next, which is not counted yet."""
+    keys, slots, known, _ = directory
+    mask = np.uint64(len(slots) - 1)
+    slot = _slot_of(_lowered(octet(raw, at + 24)), _lowered(octet(raw, at + 32))) & mask
+    number = slots[slot]
+    while number >= 0:
+        wrong = _NOTHING
         for part in range(5):
-            text = octets[first + part] >> shift | octets[first + part + 1] << _ONE << (_MOST_SHIFT - shift)
-            wrong |= _faults(text)
-            high = high << _HALF_LIMB | middle >> _HALF_LIMB
-            middle = middle << _HALF_LIMB | low >> _HALF_LIMB
-            low = low << _HALF_LIMB | _digits(text)
-        slot = (low * _SPREAD >> np.uint64(20)) & mask
+            wrong |= _lowered(octet(raw, at + 8 * part)) ^ keys[number, part]
+        if wrong == _NOTHING:
+            return int(number)
+        slot = (slot + _ONE) & mask
         number = slots[slot]
-        while number >= 0:
-            if keys[number, 2] == low and keys[number, 1] == middle and keys[number, 0] == high:
-                break
-            slot = (slot + _ONE) & mask
-            number = slots[slot]
-        if number < 0:
-            slots[slot] = known
-            keys[known, 0], keys[known, 1], keys[known, 2] = high, middle, low
-            fresh[new] = places[row]
-            new += 1
-            number = np.int32(known)
-            known += 1
-        numbers[row] = number
-    counts[0] = known
-    return new if wrong == _NOTHING else GAVE_UP
+    slots[slot] = known[0]
+    for part in range(5):
+        keys[known[0], part] = _lowered(octet(raw, at + 8 * part))
+    return int(known[0])
+
+
+@compiled
+def _lowered(text: np.uint64) -> np.uint64:
+    """Letters in lower case; nothing that is no hex digit becomes one."""
+    return text | (text & np.uint64(0x4040404040404040)) >> _ONE
+
+
+@compiled
+def _address_faults(raw: Bytes, at: int) -> np.uint64:
+    """Zero when forty hex digits stand there."""
+    wrong = _NOTHING
+    for part in range(5):
+        wrong |= _faults(octet(raw, at + 8 * part))
+    return wrong
+
+
+@compiled
+def _slot_of(text: np.uint64, last_text: np.uint64) -> np.uint64:
+    """Where an address is looked for, by its last digits."""
+    return (last_text * _SPREAD ^ text * _SPREAD_TOO) >> _HALF_LIMB
 
 
 @compiled
 def place_again(directory: Directory) -> None:
     """Fill the slots from the keys, after there have become more of them."""
-    keys, slots, counts = directory
+    keys, slots, known, _ = directory
     mask = np.uint64(len(slots) - 1)
-    for number in range(counts[0]):
-        slot = (keys[number, 2] * _SPREAD >> np.uint64(20)) & mask
+    for number in range(known[0]):
+        slot = _slot_of(keys[number, 3], keys[number, 4]) & mask
         while slots[slot] >= 0:
             slot = (slot + _ONE) & mask
         slots[slot] = number

@@ -1,11 +1,11 @@
 """What the book keeps in memory: accounts, tokens and reserves, each able to become again what it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from liqcli.aave.account import EMode, Reserve, debt_index_at, liquidity_index_at
 from liqcli.aave.ray import RAY, Version
@@ -13,6 +13,10 @@ from liqcli.book.events import ReserveUpdated
 from liqcli.book.scaled import rounds_directionally
 from liqcli.chain.reserves import ReserveTokens
 from liqcli.model import Address
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Image: TypeAlias = tuple[Any, ...]
 """What a thing was before a block changed it."""
@@ -67,14 +71,22 @@ def shared(reserve_ids: frozenset[int]) -> frozenset[int]:
     return reserve_ids
 
 
+class Keeper(Protocol):
+    """Whoever keeps accounts elsewhere, and fills them again."""
+
+    def give_back(self, accounts: Sequence["Account"]) -> None:
+        """Fill these accounts, which are kept there."""
+
+
 class Account:
     """One account's scaled balances by reserve id, the index each was last touched at, its flags and its e-mode.
 
     `as_of` is the block of the chain's own answer it was taken from (-1: built from logs alone); `why_unknown` is the
     evidence that it is not exact, None while it is. An index is kept under `2 * id + 1` for a debt, `2 * id` else.
+    While pages of logs are folded in, a keeper may hold all that under a number; a look at any of it brings it back.
     """
 
-    __slots__ = ("as_of", "collateral", "debt", "emode", "indexes", "used", "why_unknown")
+    __slots__ = ("as_of", "collateral", "debt", "emode", "indexes", "keeper", "number", "used", "why_unknown")
 
     def __init__(self) -> None:
         self.collateral: dict[int, int] = {}
@@ -84,6 +96,53 @@ class Account:
         self.emode = 0
         self.as_of = -1
         self.why_unknown: str | None = None
+        self.keeper: Keeper | None = None
+        self.number = -1
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What a keeper holds: Python asks here only for slots that are empty."""
+            if name not in _KEPT or self.keeper is None:
+                raise AttributeError(name)
+            self.return_home()
+            return getattr(self, name)
+
+    @classmethod
+    def kept_by(cls, keeper: Keeper, number: int) -> "Account":
+        """A new one that is kept there under that number."""
+        account = cls.__new__(cls)
+        account.keeper, account.number = keeper, number
+        return account
+
+    def leave_to(self, keeper: Keeper, number: int) -> None:
+        """Be kept there, exact, under that number."""
+        self.keeper, self.number = keeper, number
+        for name in _KEPT:
+            delattr(self, name)
+
+    def return_home(self) -> None:
+        """Be kept nowhere else."""
+        if self.keeper is not None:
+            self.keeper.give_back([self])
+
+    def come_back(self, rows: Iterable[tuple[int, int, int, bool]], *, as_of: int, emode: int) -> None:
+        """Become what the keeper held: by `2 * id + is debt`, scaled balance and last index (0: none) and flag."""
+        self.keeper = None
+        collateral: dict[int, int] = {}
+        debt: dict[int, int] = {}
+        indexes: dict[int, int] = {}
+        used: list[int] = []
+        for side, scaled, last, is_used in rows:
+            if scaled:
+                (debt if side & 1 else collateral)[side >> 1] = scaled
+            if last:
+                indexes[side] = last
+            if is_used:
+                used.append(side >> 1)
+        self.used = shared(frozenset(used))
+        self.collateral, self.debt, self.indexes, self.emode = collateral, debt, indexes, emode
+        self.as_of, self.why_unknown = as_of, None
 
     def image(self) -> Image:
         """Enough to become this again."""
@@ -92,8 +151,12 @@ class Account:
 
     def restore(self, image: Image) -> None:
         """Become what the image shows."""
+        self.return_home()
         self.collateral, self.debt, self.indexes = (dict(part) for part in image[:3])
         self.used, self.emode, self.as_of, self.why_unknown = image[3:]
+
+
+_KEPT = tuple(name for name in Account.__slots__ if name not in ("keeper", "number"))
 
 
 class ReserveState:
@@ -212,14 +275,24 @@ class Before:
     version: Version | None = None
 
 
-class Moves(NamedTuple):
-    """Scaled balances as they are now, one a place: whose, of which e-mode, in which reserve, on which side."""
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Scaled balances as a page left them, one a place: whose, of which e-mode, on which side (`2 * id + is debt`).
 
-    addresses: Sequence[Address]
-    emodes: Sequence[int]
-    reserve_ids: Sequence[int]
-    are_debts: Sequence[bool]
-    scaled: Sequence[int]
+    Owners are numbers of `names`, balances are two words each, high half first.
+    """
+
+    names: "npt.NDArray[np.object_]"
+    owners: "npt.NDArray[np.int64]"
+    emodes: "npt.NDArray[np.int64]"
+    sides: "npt.NDArray[np.int64]"
+    scaled: "npt.NDArray[np.uint64]"
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Whose balances they are."""
+        found: list[Address] = self.names[self.owners].tolist()
+        return found
 
 
 @dataclass(slots=True)

@@ -89,6 +89,27 @@ def test_any_order_of_keys_and_any_spacing(order, indent, seed):
         assert len(Decoder()._scan(answer).topic) == 53
 
 
+@pytest.mark.parametrize("key", ["b", "blockTim", "x" * 5_000, "transactionIndexOfTheLog"])
+def test_keys_that_change_from_log_to_log(key):
+    """Where a key stood in the log before another one may stand, however long, with whatever behind it."""
+    dice = random.Random(9)
+    logs = [log_of(topics.MINT, dice) for _ in range(6)]
+    strange = [{name: log[name] for name in ORDERS[0] if name != "blockTimestamp"} for log in logs]
+    for place, log in enumerate(strange):
+        name = key if place % 2 else "blockTimestamp"
+        log |= {name: 1 if place % 2 else "0x5", "x": "0x7", "logIndex": hex(place)}
+    found = [{"blockTimestamp": "0x9", **log} if place % 2 else log for place, log in enumerate(strange)]
+    assert [event.at for event in same(answer_of(found, order=found[0].keys() | found[1].keys()))] == [5, 9] * 3
+
+
+def test_logs_of_many_keys():
+    """Nodes may add keys; with more than there is room for, the reference decoder judges."""
+    dice = random.Random(9)
+    for count in (20, 40):
+        logs = [log_of(topics.MINT, dice) | {f"more{n}": None for n in range(count)} for _ in range(3)]
+        assert len(same(answer_of(logs, order=list(logs[0])))) == 3
+
+
 @pytest.mark.parametrize("field", [b'"topics":["', b'"address":"', b'"data":"', b'"blockNumber":"', b'"logIndex":"'])
 @pytest.mark.parametrize("place", [0, 1])
 def test_what_is_no_hex_string_is_left_to_the_reference(field, place):
