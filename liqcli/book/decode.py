@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from liqcli.book import scan
+from liqcli.book import scan, transcribe
 from liqcli.book.events import (
     TOPICS,
     Acted,
@@ -75,15 +75,15 @@ _PARTS_OF = [form.fields if form else () for form in _KNOWN_FORMS]
 _PLACES = ("emitter", *(f"topic {place}" for place in range(1, scan.TOPICS)))
 
 
-def _forms() -> scan.Forms:
+def _forms() -> transcribe.Forms:
     """What the scanner has to know of the events that come often."""
     texts = np.array([list(topic[2:].encode()) for topic in KNOWN], np.uint8).view(np.uint64)
-    slots = np.full(scan.TOPIC_SLOTS, -1, np.int32)
+    slots = np.full(transcribe.TOPIC_SLOTS, -1, np.int32)
     for number, text in enumerate(texts):
-        slot = int(scan.slot_of_topic(text[0]))
+        slot = int(transcribe.slot_of_topic(text[0]))
         slot = next(free for free in chain(range(slot, len(slots)), range(slot)) if slots[free] < 0)
         slots[slot] = number
-    return scan.Forms(
+    return transcribe.Forms(
         texts,
         slots,
         np.array([[place in parts for place in _PLACES] for parts in _PARTS_OF]),
@@ -105,7 +105,7 @@ class Scanned(Unmade):
         answer: bytes,
         fields: scan.Fields,
         *,
-        read: scan.Columns,
+        read: transcribe.Columns,
         at: scan.Longs,
         addresses: npt.NDArray[Any],
         numbering: object,
@@ -248,16 +248,16 @@ class Decoder:
         self._raw[len(answer) : size] = 0
         return self._raw[:size]
 
-    def _read(self, raw: scan.Bytes, answer: bytes, fields: scan.Fields) -> scan.Columns:
+    def _read(self, raw: scan.Bytes, answer: bytes, fields: scan.Fields) -> transcribe.Columns:
         """The columns of all logs; addresses that are new have their names."""
         count = len(fields.blocks)
-        read = scan.Columns(
+        read = transcribe.Columns(
             np.empty(count, np.int64),
             np.zeros((count, scan.TOPICS), np.int32),
             np.empty((count, scan.WORDS, 2), np.uint64),
         )
         self._make_room(count * self._most_named)
-        new = scan.read_columns(raw, fields, self._forms, self._directory, read)
+        new = transcribe.read_columns(raw, fields, self._forms, self._directory, read)
         if new == scan.GAVE_UP:
             self._rebuild(len(self._directory.slots))
             raise _NotUnderstood
@@ -279,7 +279,7 @@ class Decoder:
         grown = _directory(slots)
         grown.keys[: self._known] = self._directory.keys[: self._known]
         grown.known[0] = self._known
-        scan.place_again(grown)
+        transcribe.place_again(grown)
         self._directory = grown
 
 
@@ -320,7 +320,7 @@ def _logs_in(answer: bytes) -> Sequence[Mapping[str, Any]]:
     return logs
 
 
-def _directory(slots: int) -> scan.Directory:
+def _directory(slots: int) -> transcribe.Directory:
     most = slots // _SPARSE
     free = np.full(slots, -1, np.int32)
-    return scan.Directory(np.empty((most, 5), np.uint64), free, np.zeros(1, np.int64), np.empty(0, np.int64))
+    return transcribe.Directory(np.empty((most, 5), np.uint64), free, np.zeros(1, np.int64), np.empty(0, np.int64))
