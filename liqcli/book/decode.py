@@ -3,7 +3,6 @@
 The events are those of `events.decode_logs`, in its order; whatever the scanner does not understand is left to it.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ from liqcli.book.events import (
     decode_logs,
 )
 from liqcli.chain import topics
+from liqcli.chain.answers import json_in
 from liqcli.errors import Unreachable
 from liqcli.model import Address, EventKind
 
@@ -174,7 +174,7 @@ class Scanned(Unmade):
         """Events that seldom come, by the reference decoder."""
         fields = self.fields
         for row in rows.tolist():
-            log = json.loads(self._answer[fields.begins[row] : fields.ends[row]])
+            log = json_in(self._answer[fields.begins[row] : fields.ends[row]])
             yield from decode_logs([log], times={int(fields.blocks[row]): int(self.at[row])})
 
 
@@ -311,7 +311,7 @@ def _timestamps(fields: scan.Fields, times: Mapping[int, int]) -> scan.Longs:
 
 def _logs_in(answer: bytes) -> Sequence[Mapping[str, Any]]:
     try:
-        document = json.loads(answer)
+        document = json_in(answer)
     except ValueError as err:
         raise Unreachable("the node answered eth_getLogs with something that is no JSON") from err
     logs = document.get("result") if isinstance(document, dict) else document

@@ -140,6 +140,8 @@ async def _import(settings: Settings, borrowers: list[str], *, sandbox: bool) ->
         known = await load_book(market, path, tell=say)
         before = 0 if known is None else len(known)
         book = await import_accounts(market, known, borrowers)
+        if known is None:
+            say(f"a new book from block {book.cursor:,} on: of others it learns only when they act")
         follower = Follower(market, book, window_blocks=settings.rpc.log_window_blocks)
         new, (last, _) = len(book) - before, await market.head()
         with showing(last - book.cursor) as show:

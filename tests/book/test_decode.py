@@ -176,7 +176,11 @@ def test_wrong_shapes_are_refused_alike():
     assert same(answer_of([])) == []
 
 
-@pytest.mark.parametrize("answer", [b"", b"{}", b'{"result": null}', b'{"result": "0x"}', b'{"error": {"code": 1}}'])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"{}", b'{"result": null}', b'{"result": "0x"}', b'{"error": {"code": 1}}', b'{"result": [' + b"[" * 100_000],
+    ids=lambda answer: answer[:20].decode(),
+)
 def test_what_is_no_list_of_logs(answer):
     """Anything but a list of logs is refused as a failure of the node."""
     with pytest.raises(Unreachable, match="eth_getLogs"):

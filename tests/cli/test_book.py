@@ -49,6 +49,23 @@ def test_export_goes_back_in(quiet, tmp_path):
     assert (done.json["read"], done.json["new"], done.json["unknown"]) == (len(lines), 0, 0)
 
 
+def test_a_new_book_of_some_says_that_it_does_not_know_the_others(quiet, tmp_path):
+    """Imported where there is no book yet, a list is all that is known: that is told, and one that is there grows."""
+    assert quiet.liq("book", "export", "--sandbox").code == 0
+    (checkpoint,) = (quiet.directory / "data" / "book").glob("*.book")
+    whole, first = checkpoint.read_bytes(), quiet.liq("book", "export", "--sandbox").out.split()[1]
+    checkpoint.unlink()
+    file = tmp_path / "one.csv"
+    file.write_text(f"{first}\n")
+    try:
+        new, known = (quiet.liq("book", "import", str(file), "--sandbox") for _ in range(2))
+    finally:
+        checkpoint.write_bytes(whole)
+    assert "a new book from block" in new.err
+    assert "1 of them new" in new.err
+    assert "a new book" not in known.err
+
+
 def test_a_torn_checkpoint_is_told_and_rebuilt(quiet):
     """A damaged checkpoint does not stop an audit: it is named, set aside, and the book comes from the chain."""
     assert quiet.liq("book", "export", "--sandbox").code == 0

@@ -1,12 +1,12 @@
 """The websocket endpoint: whether it takes subscriptions, and is of the same chain."""
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 
 from liqcli.chain.abi import quantity
+from liqcli.chain.answers import json_in
 from liqcli.chain.urls import secrets_in, without_secrets
 from liqcli.errors import Unreachable
 from liqcli.ops.checks.finding import Check, Scope, fail, ok, skip, warn
@@ -50,7 +50,7 @@ async def _subscribe(url: str) -> int:
 async def _ask(socket: aiohttp.ClientWebSocketResponse, method: str, params: list[Any]) -> Any:
     await socket.send_json({"jsonrpc": "2.0", "id": method, "method": method, "params": params})
     while True:
-        answer = json.loads(await socket.receive_str())
+        answer = json_in(await socket.receive_str())
         if not isinstance(answer, dict):
             raise Unreachable("an answer that is no object")
         if answer.get("id") == method:
