@@ -16,6 +16,7 @@ from typing import Any
 
 from liqcli.book.checkpoint import save_in_turns
 from liqcli.book.mirror import Mirror
+from liqcli.bot.alarm import Alarm
 from liqcli.bot.backlog import Backlog
 from liqcli.bot.channel import Channel
 from liqcli.bot.collect import Arrivals, Collector
@@ -48,7 +49,6 @@ _IDLE_S = 0.25
 """How long an idle worker waits before it looks for expired leases and due retries."""
 _BACK_OFF_S = 1.0
 _DRAIN_S = 10.0
-_WARN_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Engine:
         self._told: dict[Address, str] = {}
         self._is_cut_off = False
         self._draining = False
-        self._warned_at = -_WARN_EVERY_S
+        self._alarm = Alarm(tell)
         self._threshold = round(settings.event_threshold * 10**9) * WAD // 10**9
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -162,12 +162,16 @@ class Engine:
 
     def _stages(self, collector: Collector, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         return [
-            collector.run(every_s=self.settings.rpc.poll_interval_s, stop=stop, warn=self._warn),
+            collector.run(every_s=self.settings.rpc.poll_interval_s, stop=stop, warn=self._alarm.warn),
             *(self._sweep(tier, stop) for tier in Tier),
             self._maintain(),
             self._retune(),
             self._held.keep(),
-            *([self.exchange.keep(self.settings.maintenance_interval_s, warn=self._warn)] if self.exchange else []),
+            *(
+                [self.exchange.keep(self.settings.maintenance_interval_s, warn=self._alarm.warn)]
+                if self.exchange
+                else []
+            ),
             *([self._repeat(self.dispatch.step) for _ in range(LANES)] if self.dispatch else []),
         ]
 
@@ -183,7 +187,7 @@ class Engine:
     async def _first_pass(self, collector: Collector) -> None:
         """Everybody valued exactly at one block; who may be below one goes first."""
         warming = asyncio.create_task(asyncio.to_thread(self.mirror.follower.warm))
-        await collector.poll(self._warn)
+        await collector.poll(self._alarm.warn)
         await warming
         self.mirror.revalue()
         gc.freeze()  # the book stays: walking it again and again would cost a burst a tenth of its time
@@ -238,11 +242,11 @@ class Engine:
                 added = await self.queue.push(waiting)
             except Unreachable as err:
                 self._is_cut_off = True
-                self._warn(f"{err}; {len(self.backlog):,} borrowers wait in this process")
+                self._alarm.redis_failed()
+                self._alarm.warn(f"{err}; {len(self.backlog):,} borrowers wait in this process")
             else:
-                if self._is_cut_off:
-                    self._tell(Note("healed", f"Redis answers again: {len(waiting):,} who waited here are queued"))
                 self._is_cut_off = False
+                self._alarm.redis_answered()
                 self.backlog.drop(waiting)
                 self.tally.coalesced += len(waiting) - added
             self._idle.wake(waiting, {tier: pacing.batch for tier, pacing in self.tuner.pacing.items()})
@@ -315,11 +319,13 @@ class Engine:
         try:
             claims = await self.queue.claim(count, at_most=tier)
         except Unreachable as err:
+            self._alarm.redis_failed()
             entries = self.backlog.take(count, at_most=tier)
             if not entries:
                 raise
-            self._warn(f"{err}; going on without it")
+            self._alarm.warn(f"{err}; going on without it")
             return _Work({entry.borrower: entry.because for entry in entries}, entries=entries)
+        self._alarm.redis_answered()
         self._held.add(*claims, since=asked_at)
         because = {claim.borrower: claim.because for claim in claims}
         return _Work(because, claims={claim.borrower: claim for claim in claims})
@@ -431,7 +437,7 @@ class Engine:
         try:
             await step()
         except Unreachable as err:
-            self._warn(str(err))
+            self._alarm.warn(str(err))
             await asyncio.sleep(_BACK_OFF_S)
 
     async def _drain(self, workers: Sequence[asyncio.Task[None]]) -> None:
@@ -444,10 +450,4 @@ class Engine:
                 if self.dispatch is not None:
                     await self.dispatch.drained()
         if self.dispatch is not None and self.dispatch.busy:
-            self._warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")
-
-    def _warn(self, text: str) -> None:
-        """Say it, but not every second while a fault lasts."""
-        if monotonic() - self._warned_at >= _WARN_EVERY_S:
-            self._warned_at = monotonic()
-            self._tell(Note("warn", text))
+            self._alarm.warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from liqcli.bot.alarm import Alarm
 from liqcli.bot.decide import Skip, decide
 from liqcli.bot.evaluate import Evaluation, evaluate, recall
 from liqcli.bot.execute import Executor
@@ -31,7 +32,6 @@ from liqcli.wallet.policy import Denied
 _IDLE_S = 0.25
 _BACK_OFF_S = 1.0
 _DRAIN_S = 30.0
-_WARN_EVERY_S = 10.0
 
 
 class Worker:
@@ -63,7 +63,7 @@ class Worker:
         self._sending = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()
         self._told: dict[Address, str] = {}
-        self._warned_at = -_WARN_EVERY_S
+        self._alarm = Alarm(tell)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; what is under way is finished, what is held is given back."""
@@ -84,7 +84,7 @@ class Worker:
         if self._exchange is None:
             return [self._held.keep()]
         every_s = self._settings.maintenance_interval_s
-        return [self._held.keep(), self._exchange.keep(every_s, warn=self._warn)]
+        return [self._held.keep(), self._exchange.keep(every_s, warn=self._alarm.warn)]
 
     async def _recover(self, executor: Executor) -> None:
         for plan, outcome in await executor.recover():
@@ -94,16 +94,25 @@ class Worker:
     async def _work(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                claims = await self._queue.claim(self._settings.tiers.critical.batch)
+                claims = await self._claim()
                 if claims:
                     await self._deal_with(claims)
                     continue
                 pause_s = _IDLE_S
             except Unreachable as err:
-                self._warn(str(err))
+                self._alarm.warn(str(err))
                 pause_s = _BACK_OFF_S
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause_s)
+
+    async def _claim(self) -> list[Claim]:
+        try:
+            claims = await self._queue.claim(self._settings.tiers.critical.batch)
+        except Unreachable:
+            self._alarm.redis_failed()
+            raise
+        self._alarm.redis_answered()
+        return claims
 
     async def _deal_with(self, claims: Sequence[Claim]) -> None:
         """Read all at once; the healthy are finished, the unknown tried again, the others dealt with one by one."""
@@ -226,11 +235,6 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
         with suppress(Unreachable):
             await self._held.release_all()
-
-    def _warn(self, text: str) -> None:
-        if monotonic() - self._warned_at >= _WARN_EVERY_S:
-            self._warned_at = monotonic()
-            self._tell(Note("warn", text))
 
 
 def _taken(claims: dict[Address, Claim], borrowers: Iterable[Address]) -> list[Claim]:
