@@ -4,6 +4,7 @@ import asyncio
 import csv
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,15 +16,16 @@ from liqcli.cli.completion import offering, tiers
 from liqcli.cli.exit_codes import FOUND
 from liqcli.cli.render import address, health, print_json, print_table, say, usd
 from liqcli.config import Settings
-from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Liquidation, Reading, Tier
+from liqcli.model import BASE_UNIT, NO_DEBT, WAD, Address, Liquidation, Reading, Tier
 from liqcli.text import safe
 
 if TYPE_CHECKING:
     from liqcli.book.mirror import Mirror
     from liqcli.chain.exchange import Exchange
-    from liqcli.chain.market import Market
+    from liqcli.chain.market import Batch, Market
 
 _UNREAD = 4
+_AGAIN_S = 0.2
 _SPARE = 100
 """Read beside those to be shown: on a moving market some leave their tier before they are confirmed."""
 _BLUR = 0.002
@@ -135,7 +137,7 @@ async def _answer(
     picked = [reading for reading in picked if wanted.picks(reading, tier_of(reading.health_factor, settings.tiers))]
     room = None if wanted.limit is None else wanted.limit + _SPARE
     riskiest = sorted(picked, key=lambda reading: reading.health_factor)[:room]
-    confirmed = await market.readings([*(reading.borrower for reading in riskiest), *unknown])
+    confirmed = await _confirmed(market, [*(reading.borrower for reading in riskiest), *unknown])
     shown = [
         await _shown(market, exchange, reading, tier_of(reading.health_factor, settings.tiers), settings)
         for reading in sorted(confirmed.readings.values(), key=lambda reading: reading.health_factor)
@@ -143,6 +145,15 @@ async def _answer(
     ]
     block, at = (confirmed.block, confirmed.at) if confirmed.readings else (mirror.book.cursor, mirror.now)
     return Answer(block, at, wanted.tiers, len(mirror), len(confirmed.failed), tuple(shown[: wanted.limit]))
+
+
+async def _confirmed(market: "Market", borrowers: Sequence[Address]) -> "Batch":
+    """Read at one block; all once more when somebody was not read, which some nodes refuse while a block comes in."""
+    batch = await market.readings(borrowers)
+    if not batch.failed:
+        return batch
+    await asyncio.sleep(_AGAIN_S)
+    return await market.readings(borrowers)
 
 
 def _in_tier(mirror: "Mirror", tier: Tier, settings: Settings) -> list[Reading]:
