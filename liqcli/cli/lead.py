@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from liqcli.config import Settings
+from liqcli.tasks import end
 
 if TYPE_CHECKING:
     from liqcli.store.leader import LeaderLease
@@ -42,7 +43,7 @@ async def leading(
         try:
             yield lease
         finally:
-            keeping.cancel()
+            await end([keeping])
             await lease.release()
     finally:
         await redis.aclose()

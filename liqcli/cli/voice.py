@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from liqcli.cli.notes import Printer
@@ -11,6 +11,7 @@ from liqcli.cli.render import say
 from liqcli.cli.signals import DRAINING
 from liqcli.cli.statusline import Screen, open_screen
 from liqcli.config import Settings, notify_socket
+from liqcli.tasks import end
 
 if TYPE_CHECKING:
     from liqcli.bot.engine import Engine
@@ -147,6 +148,6 @@ async def telling(
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await end([task])
+    if not task.cancelled():
+        task.result()  # what it raised is raised here

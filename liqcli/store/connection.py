@@ -30,6 +30,7 @@ from redis.exceptions import (
 )
 
 from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable, WrongTarget
+from liqcli.store.sending import CANCELLABLE
 from liqcli.text import shown_url
 
 Client: TypeAlias = Redis | RedisCluster
@@ -86,7 +87,7 @@ def place_of(client: Client) -> str:
     facts: dict[str, Any] = client.connection_pool.connection_kwargs
     if "path" in facts:
         return f"unix://{facts['path']}"
-    scheme = "rediss" if "ssl" in client.connection_pool.connection_class.__name__.lower() else "redis"
+    scheme = "rediss" if issubclass(client.connection_pool.connection_class, SSLConnection) else "redis"
     return f"{scheme}://{facts['host']}:{facts.get('port', 6379)}/{facts.get('db') or 0}"
 
 
@@ -104,10 +105,19 @@ def _single(url: str, *, timeout_s: float) -> Redis:
         pool.connection_class(**pool.connection_kwargs)  # its arguments are looked at here, before anything is sent
     except (ValueError, TypeError) as err:
         raise _no_url(url, err) from err
+    pool.connection_class = CANCELLABLE[pool.connection_class]
     return Redis.from_pool(pool)
 
 
 class _Cluster(RedisCluster):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        named = self.nodes_manager.startup_nodes.values()
+        made = CANCELLABLE[self.connection_kwargs["connection_class"]]
+        self.connection_kwargs["connection_class"] = made  # of the nodes it finds
+        for node in named:
+            node.connection_class = made
+
     async def aclose(self) -> None:
         # After a node failed the client counts as not yet initialized, and would leave its connections open.
         self._initialize = False

@@ -134,3 +134,25 @@ async def test_a_bug_stays_a_bug(redis: Redis) -> None:
     with pytest.raises(RuntimeError, match="ours"):
         async with answering(redis):
             raise RuntimeError("ours")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_cancelled_command_is_cancelled(valkey: Valkey, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Whenever the cancellation comes, a command that has not answered yet ends by it: no task lives on."""
+
+    async def outlived() -> list[int]:
+        client = await open_redis(valkey.url, timeout_s=1.0)
+        found = []
+        for turns in range(40):
+            await client.ping()  # the connection is made
+            command = asyncio.create_task(client.ping())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if command.cancel():
+                await asyncio.wait([command])
+                found += [] if command.cancelled() else [turns]
+        await client.aclose()
+        return found
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(outlived()) == []
