@@ -66,14 +66,14 @@ def write_files(
 ) -> None:
     """The files asked for, each named on stderr once it is whole."""
     assumed = capacity or DEFAULT_CAPACITY
-    if html is not None:
-        from liqcli.lag.html import render_html
-
-        _write(html, render_html(diagnosis, capacity=assumed).encode())
     if csv is not None:
         _write_tables(diagnosis, csv)
     if charts is not None:
         _write_charts(diagnosis, charts, assumed)
+    if html is not None:  # last: it may be wanted in a folder just made
+        from liqcli.lag.html import render_html
+
+        _write(html, render_html(diagnosis, capacity=assumed).encode())
 
 
 def print_lines(lines: Sequence[Line]) -> None:

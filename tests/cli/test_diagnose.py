@@ -224,7 +224,7 @@ def test_since_leaves_out_what_was_before(capsys):
 
 def test_files_are_written_where_asked(capsys, tmp_path):
     """CSV, page and pictures in one run, the document still alone on stdout."""
-    charts, page, table = tmp_path / "charts", tmp_path / "lag.html", tmp_path / "lag.csv"
+    charts, page, table = tmp_path / "charts", tmp_path / "charts" / "lag.html", tmp_path / "lag.csv"
 
     code, out = answer(capsys, GOLDEN, "--json", "--charts", charts, "--html", page, "--csv", table)
 
