@@ -55,6 +55,10 @@ class Dispatch:
         proving = asyncio.create_task(self._prove(action))
         try:
             await self._carry_out(action)
+        except asyncio.CancelledError:
+            if action.claim is not None:
+                self._held.forget(action.claim)  # it may be signed: until the lease ends nobody else sends
+            raise
         finally:
             await proving
 
@@ -91,10 +95,6 @@ class Dispatch:
         except Unreachable as err:
             await self._failed(action, str(err))
             return
-        except asyncio.CancelledError:
-            if action.claim is not None:
-                self._held.forget(action.claim)
-            raise
         self._tally.profit_base += receipt.profit_base
         self._tally.won += receipt.succeeded
         self._tally.failed += not receipt.succeeded

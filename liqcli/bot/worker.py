@@ -73,9 +73,9 @@ class Worker:
         keeping = [asyncio.create_task(work) for work in self._kept()]
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(self._settings.workers):
-                    tasks.create_task(self._work(stop))
-            await self._drain()
+                working = [tasks.create_task(self._work(stop)) for _ in range(self._settings.workers)]
+                await stop.wait()
+                await self._drain(working)
         finally:
             await end(keeping)
 
@@ -103,7 +103,8 @@ class Worker:
                 self._alarm.warn(str(err))
                 pause_s = _BACK_OFF_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await stop.wait()
 
     async def _claim(self) -> list[Claim]:
         try:
@@ -128,8 +129,10 @@ class Worker:
                 await self._consider(undone[reading.borrower], reading)
                 del undone[reading.borrower]
         finally:
-            if undone:  # node or Redis are to blame: no failure of these borrowers
-                await self._held.release(*undone.values())
+            left = [claim for claim in undone.values() if claim in self._held]
+            if left:  # node or Redis are to blame: no failure of these borrowers
+                with suppress(Unreachable):  # the leases end by themselves
+                    await self._held.release(*left)
 
     async def _read(self, claims: Sequence[Claim]) -> Evaluation:
         """Events always, sweeps only where the shared cache has nothing fresh."""
@@ -181,6 +184,9 @@ class Worker:
             except Unreachable as err:
                 await self._failed(claim, reading, plan, str(err))
                 return
+            except asyncio.CancelledError:
+                self._held.forget(claim)  # it may have been signed: until the lease ends nobody else sends
+                raise
         self.tally.sent += 1
         self.tally.event_to_send.since(arrived)
         self._tell(Note("sent", reading=reading, plan=plan, tx_hash=tx_hash))
@@ -227,12 +233,14 @@ class Worker:
             self._tell(note)
         return is_new
 
-    async def _drain(self) -> None:
-        if self._settling:
-            _, late = await asyncio.wait(self._settling, timeout=_DRAIN_S)
-            for task in late:
-                task.cancel()  # the journal knows them
-            await asyncio.gather(*late, return_exceptions=True)
+    async def _drain(self, working: Sequence[asyncio.Task[None]]) -> None:
+        """Finish what is under way; what takes too long is left to the journal and to the ends of the leases."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                await asyncio.wait(working)
+                if self._settling:
+                    await asyncio.wait(self._settling)
+        await end([*working, *self._settling])
         with suppress(Unreachable):
             await self._held.release_all()
 

@@ -103,6 +103,22 @@ async def test_eight_go_out_side_by_side_and_the_ninth_is_not_tried_yet(chain, r
         assert dispatch._tally.won == len(plans)
 
 
+async def test_a_send_that_is_cut_off_keeps_its_lease(chain, redis, tmp_path):
+    """It may have been signed: until the lease ends nobody else sends for the borrower."""
+    async with dispatching(chain, redis, tmp_path) as (dispatch, queue, held, plans, _):
+        sending = asyncio.Event()
+
+        async def hangs(_, **__):
+            sending.set()
+            await asyncio.sleep(3600)
+
+        dispatch._executor.send = hangs
+        await dispatch.put(action_for(plans[0], await claimed(queue, held, plans[0])))
+        await sending.wait()
+    await held.release_all()
+    assert (await queue.show(plans[0].borrower)).state is State.LEASED
+
+
 async def test_a_borrower_is_held_until_its_transaction_is_settled(chain, redis, tmp_path):
     """The claim outlives its lease while the transaction waits for a block, and is finished with the receipt."""
     async with (
