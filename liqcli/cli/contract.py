@@ -115,7 +115,8 @@ async def _made(market: "Market", target: "Target", sender: "Sender", call: "Cal
     from liqcli.chain.abi import quantity
     from liqcli.chain.exchange import open_exchange
 
-    tx_hash = await sender.send(call)
+    balance = quantity(await market.rpc.call("eth_getBalance", sender.address, "latest"))
+    tx_hash = await sender.send(call, balance=balance)
     receipt = (await sender.settled(tx_hash)).receipt
     if receipt is None or not receipt.get("contractAddress"):
         raise Unreachable(f"no contract came of {tx_hash}", hint="look it up in an explorer")
