@@ -63,6 +63,7 @@ class Worker:
         self._sending = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()
         self._told: dict[Address, str] = {}
+        self._refused: set[Address] = set()
         self._alarm = Alarm(tell)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -159,9 +160,13 @@ class Worker:
             self._say_once(reading, "planned", Note("dry run", reading=reading, plan=decision))
             await self._held.done(claim)
         else:
-            self.tally.planned += 1
-            self._tell(Note("plan", reading=reading, plan=decision))
+            if reading.borrower not in self._refused:  # what hinders sending is told once, not at each look
+                self._plan_told(reading, decision)
             await self._send(self._executor, claim, reading, decision, arrived)
+
+    def _plan_told(self, reading: Reading, plan: Liquidation) -> None:
+        self.tally.planned += 1
+        self._tell(Note("plan", reading=reading, plan=plan))
 
     async def _send(
         self, executor: Executor, claim: Claim, reading: Reading, plan: Liquidation, arrived: float
@@ -175,11 +180,10 @@ class Worker:
             try:
                 tx_hash = await executor.send(plan)
             except Reverted as err:
-                reason = f"simulation reverted: {err.reason or 'no reason given'}"
-                await self._skip(claim, reading, reason, str(err))
+                await self._refuse(claim, reading, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
                 return
             except Denied as err:
-                await self._skip(claim, reading, err.reason, str(err))
+                await self._refuse(claim, reading, err.reason, str(err))
                 return
             except Unreachable as err:
                 await self._failed(claim, reading, plan, str(err))
@@ -187,6 +191,10 @@ class Worker:
             except asyncio.CancelledError:
                 self._held.forget(claim)  # it may have been signed: until the lease ends nobody else sends
                 raise
+        if reading.borrower in self._refused:
+            self._refused.remove(reading.borrower)
+            self._plan_told(reading, plan)
+        self._told.pop(reading.borrower, None)
         self.tally.sent += 1
         self.tally.event_to_send.since(arrived)
         self._tell(Note("sent", reading=reading, plan=plan, tx_hash=tx_hash))
@@ -219,6 +227,10 @@ class Worker:
         self._tell(Note("failed", why, reading, plan))
         with suppress(Unreachable):
             await self._held.retry(claim, reason=why)
+
+    async def _refuse(self, claim: Claim, reading: Reading, reason: str, text: str) -> None:
+        self._refused.add(reading.borrower)
+        await self._skip(claim, reading, reason, text)
 
     async def _skip(self, claim: Claim, reading: Reading, reason: str, text: str) -> None:
         if self._say_once(reading, reason, Note("skip", text, reading, reason=reason)):

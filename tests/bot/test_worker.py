@@ -118,6 +118,28 @@ async def test_a_worker_that_lost_its_lease_sends_nothing(chain, redis):
     assert "eth_sendRawTransaction" not in methods
 
 
+async def test_what_hinders_sending_is_told_once_a_borrower(chain, redis):
+    """While it is paused each look plans anew, and the log does not grow; then plan and send are told."""
+    notes = []
+    await crash(chain, 12)
+    await liquidatable(chain)
+    async with working(chain, redis, live=True, notes=notes) as worker:
+        pause = worker._executor._sender.policy.pause_file
+        pause.touch()
+        for _ in range(3):
+            await drained(await push_all(chain, redis))
+        plans = [note.reading.borrower for note in notes if note.kind == "plan"]
+        paused = [note.reading.borrower for note in notes if note.reason == "paused"]
+        assert len(plans) == len(set(plans)) == worker.tally.planned >= 1
+        assert sorted(paused) == sorted(plans)
+        pause.unlink()
+        await drained(await push_all(chain, redis))
+    assert worker.tally.won >= 1
+    sent = [number for number, note in enumerate(notes) if note.kind == "sent"]
+    told = [(notes[number - 1].kind, notes[number - 1].reading, notes[number].reading) for number in sent]
+    assert all(kind == "plan" and planned is carried_out for kind, planned, carried_out in told)
+
+
 async def test_no_send_that_hangs_holds_up_the_end(chain, redis, monkeypatch):
     """After the time for draining it is cut off, also where one cancellation is lost; its lease stays, others end."""
     monkeypatch.setattr("liqcli.bot.worker._DRAIN_S", 0.2)
