@@ -456,4 +456,6 @@ class Engine:
                 if self.dispatch is not None:
                     await self.dispatch.drained()
         if self.dispatch is not None and self.dispatch.busy:
-            self._alarm.warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")
+            self._alarm.warn(
+                f"{len(self.dispatch.busy)} liquidations were not settled; what was signed is in the journal"
+            )
