@@ -1,6 +1,7 @@
 """Amounts: which pairs and how much of each the pool would accept now, by the rules of its version."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from liqcli.aave.account import AccountData, Reserve, debt_value
@@ -25,7 +26,6 @@ _LEFT_BASE = DUST_BASE + DUST_BASE // 100
 """What a partial liquidation leaves: a little above the dust limit, since prices move until the block."""
 _HEADROOM = 100
 """A call asks for a hundredth more than the limit it expects to meet."""
-_RUNGS = 6
 _LEAST_RUNG_BASE = 1_000 * BASE_UNIT
 """Less of a debt is not worth a rung: no exchange is so thin."""
 
@@ -54,7 +54,7 @@ def choices_of(snapshot: Snapshot, account: AccountData, *, ladder: bool) -> tup
     refusals: list[str] = []
     for collateral, debt in _pairs(snapshot):
         try:
-            choices += _of_pair(snapshot, account, collateral, debt, rungs=_RUNGS if ladder else 1)
+            choices += _of_pair(snapshot, account, collateral, debt, ladder=ladder)
         except Reverted as refusal:
             refusals.append(refusal.reason)
     return choices, refusals
@@ -67,7 +67,7 @@ def _pairs(snapshot: Snapshot) -> Iterator[tuple[Reserve, Reserve]]:
 
 
 def _of_pair(
-    snapshot: Snapshot, account: AccountData, collateral: Reserve, debt: Reserve, *, rungs: int
+    snapshot: Snapshot, account: AccountData, collateral: Reserve, debt: Reserve, *, ladder: bool
 ) -> list[Choice]:
     """The most the pool allows, then smaller ones; Reverted when it allows none."""
     version, position = snapshot.version, snapshot.position
@@ -78,18 +78,16 @@ def _of_pair(
     if stake.bonus == 0:  # from 3.6 a collateral of e-modes only, flagged outside them
         raise Reverted("nothing would be seized", reason="no liquidation bonus")
     most = _choice(snapshot, collateral, debt, _call_amount(version, stake))
-    return [most, *_smaller(snapshot, most, rungs - 1)] if most.is_sale else [most]
+    return [most, *_smaller(snapshot, most)] if ladder and most.is_sale else [most]
 
 
-def _smaller(snapshot: Snapshot, most: Choice, rungs: int) -> Iterator[Choice]:
-    for rung in range(1, rungs + 1):
-        amount = most.seizure.debt_covered >> rung
-        if amount * most.debt.price < _LEAST_RUNG_BASE * most.debt.unit:
-            return
-        try:
+def _smaller(snapshot: Snapshot, most: Choice) -> Iterator[Choice]:
+    """Its half, its quarter and so on: of the amounts between two rungs none earns much more than the better one."""
+    amount = most.seizure.debt_covered // 2
+    while amount * most.debt.price >= _LEAST_RUNG_BASE * most.debt.unit:
+        with suppress(Reverted):  # this much would leave dust; still less may not
             yield _choice(snapshot, most.collateral, most.debt, amount)
-        except Reverted:
-            continue  # this much would leave dust; still less may not
+        amount //= 2
 
 
 def _choice(snapshot: Snapshot, collateral: Reserve, debt: Reserve, call_amount: int) -> Choice:

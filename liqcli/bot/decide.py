@@ -135,7 +135,7 @@ def best_of(
     gas_price: int,
     offers: Offers | None = None,
 ) -> Liquidation | Skip:
-    """The most profitable of the prospects (`gas_price` in wei), if it leaves `min_profit_base` after the margin."""
+    """The prospect that leaves most after the margin (`gas_price` in wei), if that is at least `min_profit_base`."""
     gas = _Gas.of(prospects.snapshot, gas_price)
     if gas is None:
         return Skip("gas money has no price", "the market lists no wrapped native token that has a price")
@@ -143,7 +143,7 @@ def best_of(
     plans = list(_plans(prospects, gas, offers, min_profit_base, refusals))
     if not plans:
         return _refused(refusals)
-    best = max(plans, key=lambda plan: plan.profit_base)
+    best = max(plans, key=lambda plan: plan.profit_base - _margin(plan, offers))
     margin = _margin(best, offers)
     if best.profit_base - margin < min_profit_base:
         less = f" less a margin of {_usd(margin)}" if margin else ""

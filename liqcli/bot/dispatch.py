@@ -34,18 +34,30 @@ class Action:
 
 
 class Dispatch:
-    """The action channel and its lanes; a borrower with an action under way is `busy`."""
+    """The action channel and its lanes.
+
+    A borrower with an action under way is `busy`; whose last one was not sent is `refused`, with the reason: what
+    hinders all sending would fill log and ledger at each move of a price, so it is told and counted once a borrower.
+    """
 
     def __init__(self, executor: Executor, held: HeldClaims, *, capacity: int, tally: Tally, tell: Tell) -> None:
         self.actions: Channel[Action] = Channel(capacity)
         self.busy: set[Address] = set()
+        self.refused: dict[Address, str] = {}
         self._executor = executor
         self._held = held
         self._tally = tally
         self._tell = tell
 
+    def plan_told(self, reading: Reading, plan: Liquidation) -> None:
+        """Count and tell a plan that is to be sent."""
+        self._tally.planned += 1
+        self._tell(Note("plan", reading=reading, plan=plan))
+
     async def put(self, action: Action) -> None:
-        """Queue an action, waiting while the channel is full."""
+        """Queue an action, waiting while the channel is full; its plan is told, unless the last one was refused."""
+        if action.plan.borrower not in self.refused:
+            self.plan_told(action.reading, action.plan)
         self.busy.add(action.plan.borrower)
         await self.actions.put(action)
 
@@ -55,6 +67,10 @@ class Dispatch:
         proving = asyncio.create_task(self._prove(action))
         try:
             await self._carry_out(action)
+        except asyncio.CancelledError:
+            if action.claim is not None:
+                self._held.forget(action.claim)  # it may be signed: until the lease ends nobody else sends
+            raise
         finally:
             await proving
 
@@ -77,6 +93,8 @@ class Dispatch:
         except Unreachable as err:
             await self._failed(action, str(err))
         else:
+            if self.refused.pop(action.plan.borrower, None):
+                self.plan_told(action.reading, action.plan)
             self._tally.sent += 1
             self._tally.event_to_send.since(action.arrived_at)
             self._tell(Note("sent", reading=action.reading, plan=action.plan, tx_hash=tx_hash))
@@ -91,10 +109,6 @@ class Dispatch:
         except Unreachable as err:
             await self._failed(action, str(err))
             return
-        except asyncio.CancelledError:
-            if action.claim is not None:
-                self._held.forget(action.claim)
-            raise
         self._tally.profit_base += receipt.profit_base
         self._tally.won += receipt.succeeded
         self._tally.failed += not receipt.succeeded
@@ -104,8 +118,10 @@ class Dispatch:
         await self._finish(action)
 
     async def _skipped(self, action: Action, reason: str, text: str) -> None:
-        self._tally.skipped[reason] += 1
-        self._tell(Note("skip", text, action.reading, reason=reason))
+        if self.refused.get(action.plan.borrower) != reason:
+            self.refused[action.plan.borrower] = reason
+            self._tally.skipped[reason] += 1
+            self._tell(Note("skip", text, action.reading, reason=reason))
         await self._finish(action)
 
     async def _failed(self, action: Action, why: str) -> None:

@@ -352,7 +352,7 @@ class Engine:
         )
         for reading in evaluation.readings:
             if not reading.is_liquidatable:
-                self._told.pop(reading.borrower, None)
+                self._forget(reading.borrower)
         return evaluation
 
     async def _consider_all(self, readings: Sequence[Reading], arrived: Mapping[Address, float], work: _Work) -> None:
@@ -378,13 +378,13 @@ class Engine:
         if isinstance(decision, Skip):
             self._skip(reading, decision.reason, decision.text)
             return
-        if self._told.get(reading.borrower) != "planned" or self.dispatch is not None:
-            self.tally.planned += 1
-            self._tell(Note("plan" if self.dispatch else "dry run", reading=reading, plan=decision))
-        self._told[reading.borrower] = "planned"
         if self.dispatch is not None:
             claim = work.claims.pop(reading.borrower, None)
             await self.dispatch.put(Action(decision, reading, arrived_at, claim))
+        elif self._told.get(reading.borrower) != "planned":
+            self.tally.planned += 1
+            self._tell(Note("dry run", reading=reading, plan=decision))
+        self._told[reading.borrower] = "planned"
 
     async def _maintain(self) -> None:
         """Now and then the book goes to disk, so that a restart begins where this run was; who left is forgotten."""
@@ -397,9 +397,15 @@ class Engine:
         """Nothing is kept of those who owe nothing any more."""
         owing = set(self.mirror.book.borrowers)
         self.watchlist.keep(owing)
-        for kept in (self._told, self._arrived):
-            for borrower in kept.keys() - owing:
-                del kept[borrower]
+        for borrower in self._told.keys() - owing:
+            self._forget(borrower)
+        for borrower in self._arrived.keys() - owing:
+            del self._arrived[borrower]
+
+    def _forget(self, borrower: Address) -> None:
+        self._told.pop(borrower, None)
+        if self.dispatch is not None:
+            self.dispatch.refused.pop(borrower, None)
 
     async def _save(self) -> None:
         if self._checkpoint is None:
@@ -450,4 +456,6 @@ class Engine:
                 if self.dispatch is not None:
                     await self.dispatch.drained()
         if self.dispatch is not None and self.dispatch.busy:
-            self._alarm.warn(f"{len(self.dispatch.busy)} liquidations were still under way; the journal knows them")
+            self._alarm.warn(
+                f"{len(self.dispatch.busy)} liquidations were not settled; what was signed is in the journal"
+            )

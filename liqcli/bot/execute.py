@@ -57,7 +57,7 @@ class Executor:
         self._sender.check(plan.borrower)
         to, data = call_of(plan, self._market.addresses.pool)
         started = monotonic()
-        gas, base_fee, count = await self._simulate(to, data)
+        gas, base_fee, count, balance = await self._simulate(to, data)
         self._measured("simulate", started)
         most = self._sender.policy.max_fee_per_gas * _CANCEL_ROOM[0] // _CANCEL_ROOM[1]
         ready = Call(
@@ -69,7 +69,7 @@ class Executor:
             native_price=_native_price(plan),
             memo=asdict(plan),
         )
-        return await self._sender.send(ready, chain_count=count, hindrance=hindrance)
+        return await self._sender.send(ready, balance=balance, chain_count=count, hindrance=hindrance)
 
     async def receipt(self, tx_hash: str, plan: Liquidation) -> Receipt:
         """Wait until the chain has decided; Unreachable when the liquidation was cancelled or its nonce taken."""
@@ -89,8 +89,8 @@ class Executor:
             return f"reverted, and why is unknown: {err}"
         return "reverted when it was mined, and would not any more"
 
-    async def _simulate(self, to: Address, data: str) -> tuple[int, int, int]:
-        """Gas, base fee and transaction count at the latest block, and the call itself tried there: one round trip."""
+    async def _simulate(self, to: Address, data: str) -> tuple[int, int, int, int]:
+        """Gas, base fee, our count and balance at the latest block, and the call itself tried there: one round trip."""
         call = {"from": self.address, "to": to, "data": data}
         capped = {**call, "gas": hex(self._sender.policy.max_gas)}
         answers = await self._market.rpc.batch(
@@ -99,15 +99,16 @@ class Executor:
                 ("eth_estimateGas", [call, "latest"]),
                 ("eth_gasPrice", []),
                 ("eth_getTransactionCount", [self.address, "latest"]),
+                ("eth_getBalance", [self.address, "latest"]),
                 ("eth_getBlockByNumber", ["latest", False]),
             ]
         )
         for answer in answers:
             if isinstance(answer, LiqError):
                 raise answer
-        _, gas, price, count, header = answers
+        _, gas, price, count, balance, header = answers
         self._note_limit(header)
-        return quantity(gas), quantity(price), quantity(count)
+        return quantity(gas), quantity(price), quantity(count), quantity(balance)
 
     def _measured(self, stage: str, started: float) -> None:
         self.stages[stage].since(started)

@@ -63,6 +63,7 @@ class Worker:
         self._sending = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()
         self._told: dict[Address, str] = {}
+        self._refused: set[Address] = set()
         self._alarm = Alarm(tell)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,9 +74,9 @@ class Worker:
         keeping = [asyncio.create_task(work) for work in self._kept()]
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(self._settings.workers):
-                    tasks.create_task(self._work(stop))
-            await self._drain()
+                working = [tasks.create_task(self._work(stop)) for _ in range(self._settings.workers)]
+                await stop.wait()
+                await self._drain(working)
         finally:
             await end(keeping)
 
@@ -103,7 +104,8 @@ class Worker:
                 self._alarm.warn(str(err))
                 pause_s = _BACK_OFF_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await stop.wait()
 
     async def _claim(self) -> list[Claim]:
         try:
@@ -128,8 +130,10 @@ class Worker:
                 await self._consider(undone[reading.borrower], reading)
                 del undone[reading.borrower]
         finally:
-            if undone:  # node or Redis are to blame: no failure of these borrowers
-                await self._held.release(*undone.values())
+            left = [claim for claim in undone.values() if claim in self._held]
+            if left:  # node or Redis are to blame: no failure of these borrowers
+                with suppress(Unreachable):  # the leases end by themselves
+                    await self._held.release(*left)
 
     async def _read(self, claims: Sequence[Claim]) -> Evaluation:
         """Events always, sweeps only where the shared cache has nothing fresh."""
@@ -156,9 +160,13 @@ class Worker:
             self._say_once(reading, "planned", Note("dry run", reading=reading, plan=decision))
             await self._held.done(claim)
         else:
-            self.tally.planned += 1
-            self._tell(Note("plan", reading=reading, plan=decision))
+            if reading.borrower not in self._refused:  # what hinders sending is told once, not at each look
+                self._plan_told(reading, decision)
             await self._send(self._executor, claim, reading, decision, arrived)
+
+    def _plan_told(self, reading: Reading, plan: Liquidation) -> None:
+        self.tally.planned += 1
+        self._tell(Note("plan", reading=reading, plan=plan))
 
     async def _send(
         self, executor: Executor, claim: Claim, reading: Reading, plan: Liquidation, arrived: float
@@ -172,15 +180,21 @@ class Worker:
             try:
                 tx_hash = await executor.send(plan)
             except Reverted as err:
-                reason = f"simulation reverted: {err.reason or 'no reason given'}"
-                await self._skip(claim, reading, reason, str(err))
+                await self._refuse(claim, reading, f"simulation reverted: {err.reason or 'no reason given'}", str(err))
                 return
             except Denied as err:
-                await self._skip(claim, reading, err.reason, str(err))
+                await self._refuse(claim, reading, err.reason, str(err))
                 return
             except Unreachable as err:
                 await self._failed(claim, reading, plan, str(err))
                 return
+            except asyncio.CancelledError:
+                self._held.forget(claim)  # it may have been signed: until the lease ends nobody else sends
+                raise
+        if reading.borrower in self._refused:
+            self._refused.remove(reading.borrower)
+            self._plan_told(reading, plan)
+        self._told.pop(reading.borrower, None)
         self.tally.sent += 1
         self.tally.event_to_send.since(arrived)
         self._tell(Note("sent", reading=reading, plan=plan, tx_hash=tx_hash))
@@ -214,6 +228,10 @@ class Worker:
         with suppress(Unreachable):
             await self._held.retry(claim, reason=why)
 
+    async def _refuse(self, claim: Claim, reading: Reading, reason: str, text: str) -> None:
+        self._refused.add(reading.borrower)
+        await self._skip(claim, reading, reason, text)
+
     async def _skip(self, claim: Claim, reading: Reading, reason: str, text: str) -> None:
         if self._say_once(reading, reason, Note("skip", text, reading, reason=reason)):
             self.tally.skipped[reason] += 1
@@ -227,12 +245,14 @@ class Worker:
             self._tell(note)
         return is_new
 
-    async def _drain(self) -> None:
-        if self._settling:
-            _, late = await asyncio.wait(self._settling, timeout=_DRAIN_S)
-            for task in late:
-                task.cancel()  # the journal knows them
-            await asyncio.gather(*late, return_exceptions=True)
+    async def _drain(self, working: Sequence[asyncio.Task[None]]) -> None:
+        """Finish what is under way; what takes too long is left to the journal and to the ends of the leases."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                await asyncio.wait(working)
+                if self._settling:
+                    await asyncio.wait(self._settling)
+        await end([*working, *self._settling])
         with suppress(Unreachable):
             await self._held.release_all()
 

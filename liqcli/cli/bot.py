@@ -57,23 +57,16 @@ async def make_live(
     stack: AsyncExitStack,
     engine: "Engine",
     target: "Target",
-    open_key: Callable[[AsyncExitStack], "Key"],
+    open_key: Callable[[AsyncExitStack, "Target"], "Key"],
     *,
     tell: "Tell",
     redis_url: str,
 ) -> None:
     """Give the engine an executor, through policy and journal; in a dry run no key is ever built."""
-    key = _key(stack, target, open_key)
+    key = open_key(stack, target)
     _require_owner(engine.exchange, key)
     settings, market = engine.settings, engine.market
     engine.executor = await _open_executor(stack, settings, target, market, tell, key=key, redis_url=redis_url)
-
-
-def _key(stack: AsyncExitStack, target: "Target", open_key: Callable[[AsyncExitStack], "Key"]) -> "Key":
-    """The sandbox's throw-away key, or the operator's."""
-    from liqcli.wallet.keys import Key
-
-    return open_key(stack) if target.sandbox_key is None else Key(target.sandbox_key)
 
 
 def _require_owner(exchange: "Exchange | None", key: "Key") -> None:

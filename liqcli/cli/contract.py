@@ -54,7 +54,9 @@ def deploy(
     settings = options.settings_from(
         network=network, market=market, provider=provider, rpc=rpc, redis=redis, config=config
     )
-    open_key = partial(wallet.load_key, settings, account=account, keystore=keystore, password_file=password_file)
+    open_key = partial(
+        wallet.key_at, settings=settings, account=account, keystore=keystore, password_file=password_file
+    )
     made = asyncio.run(_deploy(settings, sandbox=sandbox, open_key=open_key, confirmed=yes))
     if as_json:
         print_json(made)
@@ -64,10 +66,9 @@ def deploy(
 
 
 async def _deploy(
-    settings: Settings, *, sandbox: bool, open_key: "Callable[[], Key]", confirmed: bool
+    settings: Settings, *, sandbox: bool, open_key: "Callable[[AsyncExitStack, Target], Key]", confirmed: bool
 ) -> dict[str, Any]:
     from liqcli.cli import connect
-    from liqcli.wallet.keys import Key
 
     async with AsyncExitStack() as stack:
         target = await connect.find_target(stack, settings, sandbox=sandbox, tell=say)
@@ -78,7 +79,7 @@ async def _deploy(
             wallet.confirm(settings, confirmed=confirmed)
         market = await connect.open_market_at(stack, settings, target)
         redis_url = await connect.find_redis(stack, settings, target)
-        key = open_key() if target.sandbox_key is None else Key(target.sandbox_key)
+        key = open_key(stack, target)
         call = await _creation(market, target, key)
         policy = wallet.policy_of(settings, market, (market.addresses.pool,))
         policy = replace(policy, allowed=frozenset(), creations=frozenset({call.data}))
@@ -114,7 +115,8 @@ async def _made(market: "Market", target: "Target", sender: "Sender", call: "Cal
     from liqcli.chain.abi import quantity
     from liqcli.chain.exchange import open_exchange
 
-    tx_hash = await sender.send(call)
+    balance = quantity(await market.rpc.call("eth_getBalance", sender.address, "latest"))
+    tx_hash = await sender.send(call, balance=balance)
     receipt = (await sender.settled(tx_hash)).receipt
     if receipt is None or not receipt.get("contractAddress"):
         raise Unreachable(f"no contract came of {tx_hash}", hint="look it up in an explorer")

@@ -152,6 +152,8 @@ async def _examine(
             problems.append(
                 fail("sandbox", f"cannot be started: {err}", "LIQ_DATA_DIR=DIR with a directory of its own")
             )
+        if target is not None and target.is_sandbox:
+            wallet.say_unused(key.account, key.keystore)
         started = perf_counter()
         checks = await examine(_scope(explained, target, key, config), deadline_s=left_s)
         if key.problem is not None:

@@ -156,6 +156,7 @@ def _best(best: Liquidation) -> dict[str, Any]:
         "collateral_asset": best.collateral_asset,
         "debt_to_cover": str(best.debt_to_cover),
         "expected_collateral": str(best.expected_collateral),
+        "own_funds": best.exit is None or not best.exit.flash_loan,
         "profit_base": str(best.profit_base),
         "profit_usd": best.profit_base / BASE_UNIT,
         "profit": [{"what": line.what, "base": str(line.base), "usd": line.base / BASE_UNIT} for line in best.profit],
@@ -231,12 +232,20 @@ def _print_best(view: "View") -> None:
         return
     tokens = {token.asset: token for token in view.snapshot.tokens.values()}
     debt, collateral = tokens[view.best.debt_asset], tokens[view.best.collateral_asset]
+    repaid = f"{view.best.debt_to_cover / 10**debt.decimals:,.6f} {safe(debt.symbol, limit=16)}"
     print(
-        f"best liquidation: repay {view.best.debt_to_cover / 10**debt.decimals:,.6f} {safe(debt.symbol, limit=16)}"
+        f"best liquidation{_means(view.best)}: repay {repaid}"
         f" for {view.best.expected_collateral / 10**collateral.decimals:,.6f} {safe(collateral.symbol, limit=16)}"
     )
     rows = [[line.what, usd(line.base)] for line in view.best.profit]
     print_table(["", "USD"], [*rows, ["profit", usd(view.best.profit_base)]])
+
+
+def _means(best: Liquidation) -> str:
+    """Whose money it takes, where that is not the pool's."""
+    if best.exit is None:
+        return " with own funds, nothing sold"
+    return "" if best.exit.flash_loan else " with own funds"
 
 
 def _print_what_if(view: "View", shocked: "View", changes: Sequence[Change]) -> None:
@@ -253,6 +262,8 @@ def _print_what_if(view: "View", shocked: "View", changes: Sequence[Change]) -> 
     if note := untouched(changes, list(view.snapshot.tokens.values()), moved):
         say(note)
     _print_best(shocked)
+    if isinstance(shocked.best, Liquidation):
+        print("no exchange quotes other prices: what a loan and a sale would cost is left out")
 
 
 def _age_s(view: "View") -> int:

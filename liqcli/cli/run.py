@@ -43,7 +43,7 @@ class Order:
     as_json: bool
     form: "LogFormat"
     confirmed: bool
-    open_key: Callable[[AsyncExitStack], "Key"]
+    open_key: "Callable[[AsyncExitStack, Target], Key]"
     check: "Callable[[Target], Awaitable[None]] | None"
 
 
@@ -105,7 +105,7 @@ def run(
         form=format_named(log_format),
         confirmed=yes,
         open_key=partial(
-            wallet.take_key,
+            wallet.key_at,
             settings=explained.settings,
             account=account,
             keystore=keystore,

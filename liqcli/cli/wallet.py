@@ -14,6 +14,7 @@ import typer
 
 from liqcli.cli.completion import accounts, offering
 from liqcli.cli.connect import now_iso
+from liqcli.cli.render import say
 from liqcli.config import Settings, credentials_directory, pause_file
 from liqcli.errors import ConfigError, SecretError, UsageError
 from liqcli.lock import hold
@@ -22,6 +23,8 @@ from liqcli.model import BASE_UNIT, Address
 if TYPE_CHECKING:
     from liqcli.bot.execute import Executor
     from liqcli.chain.market import Market
+    from liqcli.cli.connect import Target
+    from liqcli.wallet.journal import Journal
     from liqcli.wallet.keys import Key, Secret
     from liqcli.wallet.policy import Policy
     from liqcli.wallet.sender import Sender
@@ -97,6 +100,31 @@ def take_key(
     key = load_key(settings, account=account, keystore=keystore, password_file=password_file)
     stack.enter_context(sole_use(keystore_path(settings, account=account, keystore=keystore)))
     return key
+
+
+def key_at(
+    stack: AsyncExitStack,
+    target: "Target",
+    settings: Settings,
+    *,
+    account: str | None,
+    keystore: Path | None,
+    password_file: Path | None,
+) -> "Key":
+    """A sandbox's own throw-away key, whatever the options name; anywhere else the one that they name."""
+    from liqcli.wallet.keys import Key
+
+    if target.sandbox_key is None:
+        return take_key(stack, settings, account=account, keystore=keystore, password_file=password_file)
+    say_unused(account, keystore)
+    return Key(target.sandbox_key)
+
+
+def say_unused(account: str | None, keystore: Path | None) -> None:
+    """In a sandbox the options that name a key have no effect; what they name may be a secret by mistake."""
+    for option, value in (("--account", account), ("--keystore", keystore)):
+        if value is not None:
+            say(f"{option} is not used: the sandbox signs with a throw-away key of its own")
 
 
 def password(file: Path | None, *, prompt: str) -> "Secret":
@@ -209,6 +237,7 @@ async def open_sender(
         _forget_other_chains(directory, name)
     journal = Journal(directory / f"{name}.journal")
     stack.callback(journal.close)
+    _tell_how_found(journal, tell, sandbox=sandbox)
     return Sender(
         market.rpc,
         Signer(key, policy),
@@ -218,6 +247,14 @@ async def open_sender(
         hindrance=lambda: "" if ownership.is_held else "the lease on the key is not ours",
         epoch=lambda: ownership.epoch,
     )
+
+
+def _tell_how_found(journal: "Journal", tell: Callable[[str], None], *, sandbox: bool) -> None:
+    """An operator who knows that there was a journal must hear that there is none; a sandbox's key is always new."""
+    if journal.is_new and not sandbox:
+        tell(f"a new journal begins at {journal.path}: what this key sent before counts in no limit")
+    if journal.was_cut:
+        tell(f"the last line of {journal.path} was cut, as by a crash while it was written: what it held was not sent")
 
 
 def policy_of(settings: Settings, market: "Market", contracts: tuple[Address, ...]) -> "Policy":

@@ -57,7 +57,9 @@ def worker(
     settings = options.settings_from(
         network=network, market=market, provider=provider, rpc=rpc, redis=redis, config=config, workers=workers
     )
-    open_key = partial(wallet.load_key, settings, account=account, keystore=keystore, password_file=password_file)
+    open_key = partial(
+        wallet.take_key, settings=settings, account=account, keystore=keystore, password_file=password_file
+    )
     stopping = answer_signals()
     work = partial(
         _run,
@@ -77,7 +79,7 @@ async def _run(
     *,
     settings: Settings,
     stopping: Stopping,
-    open_key: "Callable[[], Key] | None",
+    open_key: "Callable[[AsyncExitStack], Key] | None",
     confirmed: bool,
     duration_s: float | None,
     sandbox: bool,
@@ -120,7 +122,7 @@ async def _open_worker(
     printer: Printer,
     *,
     redis_url: str,
-    open_key: "Callable[[], Key] | None",
+    open_key: "Callable[[AsyncExitStack], Key] | None",
     confirmed: bool,
 ) -> "Worker":
     from liqcli.bot.worker import Worker
@@ -134,7 +136,7 @@ async def _open_worker(
     if open_key is not None:
         if not target.is_sandbox:
             wallet.confirm(settings, confirmed=confirmed)
-        key = open_key()
+        key = open_key(stack)
         exchange = _own(exchange, key)
         executor = await _open_executor(stack, settings, target, market, printer, key=key, redis_url=redis_url)
     return Worker(

@@ -1,7 +1,8 @@
 """Journal: what one key signed on one chain and what became of it, on disk before anything is broadcast.
 
-One record a line, its CRC-32 before it. A record counts once fsync has returned; a last line that is cut or damaged was
-never broadcast and is dropped when the journal is opened. A journal damaged elsewhere is refused.
+One record a line, before it the CRC-32 of all records so far: a line that is changed, missing or out of place shows. A
+record counts once fsync has returned; a last line without its end was never broadcast and is dropped when the journal
+is opened. A journal damaged in any other way is refused.
 """
 
 import json
@@ -77,16 +78,21 @@ class _Past:
 
 
 class Journal:
-    """The records of one file, kept open; `append` returns only when they are on disk."""
+    """The records of one file, kept open; `append` returns only when they are on disk.
+
+    `is_new` and `was_cut` tell how the file was found: without a record, or with a last one that a crash cut.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_new = self.was_cut = False
         self._slots: dict[int, _Slot] = {}
         self._past: deque[_Past] = deque()
         self._nonce_of: dict[str, int] = {}
         self._broken = False
         self._fd = _open(path)
         self._size = 0
+        self._crc = 0
         self._load()
 
     def close(self) -> None:
@@ -135,7 +141,7 @@ class Journal:
         """Put a record on disk; Denied when that is not possible, and then it does not count."""
         if self._broken:
             raise _unwritable(self.path, "an earlier write failed; start again once the disk is well")
-        line = _packed(record)
+        line = _packed(record, self._crc)
         try:
             self._write(line)
         except OSError as err:
@@ -146,8 +152,12 @@ class Journal:
         except OSError as err:  # whether the record is on disk is unknown: nothing may be built on it
             self._broken = True
             raise _unwritable(self.path, os.strerror(err.errno or 0)) from err
-        self._size += len(line)
+        self._count(line)
         self.remember(record)
+
+    def _count(self, line: bytes) -> None:
+        self._size += len(line)
+        self._crc = int(line[:_CRC_CHARS], 16)
 
     def _write(self, line: bytes) -> None:
         while line:
@@ -186,18 +196,18 @@ class Journal:
 
     def _load(self) -> None:
         content = self.path.read_bytes()
-        *lines, rest = content.split(b"\n")
+        *lines, cut = content.split(b"\n")
         for number, line in enumerate(lines, start=1):
-            record = _unpacked(line)
-            if record is None and (number < len(lines) or rest):
+            record = _unpacked(line, self._crc)
+            if record is None:
                 raise InputError(
                     f"the journal {self.path} is damaged at line {number}",
                     hint="a copy of it may be whole; without one, check the key's transactions before you remove it",
                 )
-            if record is not None:
-                self.remember(record)
-                self._size += len(line) + 1
-        if self._size < len(content):
+            self.remember(record)
+            self._count(line + b"\n")
+        self.is_new, self.was_cut = not lines, bool(cut)
+        if cut:
             os.ftruncate(self._fd, self._size)
             os.fsync(self._fd)
 
@@ -225,18 +235,18 @@ def _loss(slot: _Slot, now: float) -> int:
     return slot.outcome.loss_base if slot.outcome.at > now - DAY_S else 0
 
 
-def _packed(record: Attempt | Outcome) -> bytes:
+def _packed(record: Attempt | Outcome, crc: int) -> bytes:
     facts = asdict(record)
     if isinstance(record, Attempt):
         facts["transaction"]["data"] = record.transaction.data.hex()
     body = json.dumps(facts, separators=(",", ":")).encode()
-    return b"%08x %b\n" % (zlib.crc32(body), body)
+    return b"%08x %b\n" % (zlib.crc32(body, crc), body)
 
 
-def _unpacked(line: bytes) -> Attempt | Outcome | None:
-    """The record of a line, None when the line is cut or damaged."""
-    crc, body = line[:_CRC_CHARS], line[_CRC_CHARS + 1 :]
-    if crc != b"%08x" % zlib.crc32(body) or not body:
+def _unpacked(line: bytes, crc: int) -> Attempt | Outcome | None:
+    """The record of a line, None when it is not the one that was written after the records with this CRC."""
+    written, body = line[:_CRC_CHARS], line[_CRC_CHARS + 1 :]
+    if written != b"%08x" % zlib.crc32(body, crc) or not body:
         return None
     facts = json.loads(body)
     if "transaction" not in facts:

@@ -140,15 +140,18 @@ class Sender:
         if any(attempts[0].subject == subject for attempts in self._journal.open.values()):
             raise Denied(f"one for {subject} is under way", reason="under way")
 
-    async def send(self, call: Call, *, chain_count: int | None = None, hindrance: Callable[[], str] = str) -> str:
+    async def send(
+        self, call: Call, *, balance: int, chain_count: int | None = None, hindrance: Callable[[], str] = str
+    ) -> str:
         """Sign, journal and broadcast; returns the hash, whose `settled` must then be awaited.
 
-        `chain_count` is the address's transaction count if the caller has just read it; `hindrance`, asked last, names
-        what forbids this call by then, or is empty. Waits while eight are under way. Raises Denied when the policy, the
-        journal or the state of the key forbids it: then nothing was sent.
+        `balance` in wei and `chain_count` are what the caller has just read of the address, the count if it has;
+        `hindrance`, asked last, names what forbids this call by then, or is empty. Waits while eight are under way.
+        Raises Denied when the policy, the journal or the state of the key forbids it: then nothing was sent.
         """
         async with self._signing:
             self.check(call.subject)
+            self._require_gas_money(call, balance)
             nonce = await self._take_nonce(chain_count)
             if reason := hindrance():
                 raise Denied(f"not sent: {reason}", reason=reason)
@@ -161,6 +164,16 @@ class Sender:
         await self._broadcast([attempt])
         self.measure("broadcast", started)
         return attempt.hash
+
+    def _require_gas_money(self, call: Call, balance: int) -> None:
+        """What no node takes must not be signed: it would hold up its nonce."""
+        needed = call.gas * call.max_fee_per_gas
+        if balance < needed:
+            raise Denied(
+                f"{self.address} has {balance / WAD:g} for gas, it may take {needed / WAD:g}",
+                reason="too little gas money",
+                hint=f"send gas money to {self.address}",
+            )
 
     async def settled(self, tx_hash: str) -> Settled:
         """Wait until the chain has decided about the nonce of this transaction; whoever waits drives the watch."""
@@ -205,7 +218,10 @@ class Sender:
         count = await self._count()
         known = self._journal.next_nonce
         if 0 < known < count:
-            self._tell(f"{count - known} transactions of {self.address} were sent by somebody else while liq was away")
+            self._tell(
+                f"{count - known} transactions of {self.address} are not in the journal: somebody else sent them while"
+                " liq was away, or its last lines are lost"
+            )
         self._next = max(count, known)
 
     async def _count(self) -> int:

@@ -103,6 +103,22 @@ async def test_eight_go_out_side_by_side_and_the_ninth_is_not_tried_yet(chain, r
         assert dispatch._tally.won == len(plans)
 
 
+async def test_a_send_that_is_cut_off_keeps_its_lease(chain, redis, tmp_path):
+    """It may have been signed: until the lease ends nobody else sends for the borrower."""
+    async with dispatching(chain, redis, tmp_path) as (dispatch, queue, held, plans, _):
+        sending = asyncio.Event()
+
+        async def hangs(_, **__):
+            sending.set()
+            await asyncio.sleep(3600)
+
+        dispatch._executor.send = hangs
+        await dispatch.put(action_for(plans[0], await claimed(queue, held, plans[0])))
+        await sending.wait()
+    await held.release_all()
+    assert (await queue.show(plans[0].borrower)).state is State.LEASED
+
+
 async def test_a_borrower_is_held_until_its_transaction_is_settled(chain, redis, tmp_path):
     """The claim outlives its lease while the transaction waits for a block, and is finished with the receipt."""
     async with (
@@ -137,6 +153,25 @@ async def test_a_borrower_somebody_else_has_is_never_signed_for(chain, redis, tm
     assert (tmp_path / "journal").stat().st_size == 0
 
 
+async def test_what_hinders_sending_is_told_once_a_borrower(chain, redis, tmp_path):
+    """While it is paused each look plans anew, and neither log nor ledger grows; then plan and send are told."""
+    notes = []
+    async with dispatching(chain, redis, tmp_path, tell=notes.append) as (dispatch, *_, plans, _):
+        pause = tmp_path / "PAUSE"
+        pause.touch()
+        for _ in range(3):
+            for plan in plans[:2]:
+                await dispatch.put(action_for(plan))
+            await dispatch.drained()
+        assert sorted(note.kind for note in notes) == ["plan", "plan", "skip", "skip"]
+        assert (dispatch._tally.planned, dispatch._tally.skipped) == (2, {"paused": 2})
+        pause.unlink()
+        await dispatch.put(action_for(plans[0]))
+        await dispatch.drained()
+    assert [note.kind for note in notes[4:]] == ["plan", "sent", "won"]
+    assert (dispatch._tally.planned, dispatch._tally.sent) == (3, 1)
+
+
 async def test_a_failed_transaction_says_why(chain, redis, tmp_path):
     """Prices recover between the simulation and the block: the note has the pool's reason, asked at that block."""
     notes = []
@@ -145,14 +180,14 @@ async def test_a_failed_transaction_says_why(chain, redis, tmp_path):
         dispatching(chain, redis, tmp_path, tell=notes.append) as (dispatch, *_, plans, rpc),
     ):
         await dispatch.put(action_for(plans[0]))
-        await until(lambda: notes)
+        await until(lambda: len(notes) == 2)
         await chain.rpc.call("anvil_dropAllTransactions")
         await fall(chain, -50)
         await chain.rpc.call("eth_sendRawTransaction", rpc.sent[0])
         while dispatch.busy:
             await chain.rpc.call("evm_mine")
             await asyncio.sleep(0.02)
-    assert [note.kind for note in notes] == ["sent", "failed"]
+    assert [note.kind for note in notes] == ["plan", "sent", "failed"]
     assert notes[-1].text == "reverted: HealthFactorNotBelowThreshold"
 
 

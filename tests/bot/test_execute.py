@@ -74,6 +74,20 @@ async def test_gas_over_the_small_block_limit_is_refused_by_name(executor, marke
     assert market.rpc.sent == []
 
 
+async def test_without_gas_money_nothing_is_signed(chain, executor, market, plan, tmp_path):
+    """No node takes what the account cannot pay for: a signed one would hold up its nonce, and with it all others."""
+    rich = await chain.rpc.call("eth_getBalance", executor.address, "latest")
+    await chain.rpc.call("anvil_setBalance", executor.address, hex(10**9))
+    try:
+        with pytest.raises(Denied, match="has 1e-09 for gas, it may take") as denied:
+            await executor.send(plan)
+    finally:
+        await chain.rpc.call("anvil_setBalance", executor.address, rich)
+    assert denied.value.reason == "too little gas money"
+    assert (tmp_path / "journal").stat().st_size == 0
+    assert market.rpc.sent == []
+
+
 async def test_a_big_block_among_the_headers_does_not_raise_the_limit(executor):
     """One block in sixty takes 30M: the least of the last headers counts, unless the account asked for big blocks."""
     for limit in (2_000_000, 30_000_000, 2_000_000):

@@ -146,6 +146,32 @@ def test_a_thin_exit_takes_less():
     assert len(rungs) > 2
 
 
+def test_exits_of_any_thinness_are_used():
+    """Of a large debt the ladder goes down to a thousand dollars: what an exit can take is worth taking."""
+    large = case((3, 0, 2), {0: 50_000 * 10**18}, {1: 1_040_000_000_000})
+
+    def thin(snapshot, sale):
+        received = fair(snapshot, sale)
+        return received * 20_000 * 10**6 // (20_000 * 10**6 + received)
+
+    plan = decided(large, thin)
+    assert isinstance(plan, Liquidation)
+    assert 1_000 * 10**6 <= plan.debt_to_cover < 2_000 * 10**6
+
+
+def test_what_the_margin_leaves_decides():
+    """A larger rung that the margin eats up does not stand in the way of a smaller one."""
+
+    def thin(snapshot, sale):
+        received = fair(snapshot, sale)
+        return received * 60_000 * 10**6 // (60_000 * 10**6 + received)
+
+    earns_most, safest = (decided(USD_DEBT, thin, margin_bps=bps) for bps in (0, 300))
+    left = safest.profit_base - safest.exit.value(safest.exit.proceeds) * 300 // 10_000
+    assert earns_most.profit_base - earns_most.exit.value(earns_most.exit.proceeds) * 300 // 10_000 < left
+    assert isinstance(decided(USD_DEBT, thin, margin_bps=300, least=left - 1), Liquidation)
+
+
 def test_margin_and_minimum_are_told():
     """What is left after the margin must reach the minimum, and the skip says all three numbers."""
     plan = decided(USD_DEBT)

@@ -1,7 +1,7 @@
 """The worker without a book: from a filled queue to mined liquidations, one holder at a time."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from tempfile import TemporaryDirectory
 
 from liqcli.bot.worker import Worker
@@ -116,6 +116,47 @@ async def test_a_worker_that_lost_its_lease_sends_nothing(chain, redis):
     assert worker.fenced >= 1
     assert worker.tally.sent == 0
     assert "eth_sendRawTransaction" not in methods
+
+
+async def test_what_hinders_sending_is_told_once_a_borrower(chain, redis):
+    """While it is paused each look plans anew, and the log does not grow; then plan and send are told."""
+    notes = []
+    await crash(chain, 12)
+    await liquidatable(chain)
+    async with working(chain, redis, live=True, notes=notes) as worker:
+        pause = worker._executor._sender.policy.pause_file
+        pause.touch()
+        for _ in range(3):
+            await drained(await push_all(chain, redis))
+        plans = [note.reading.borrower for note in notes if note.kind == "plan"]
+        paused = [note.reading.borrower for note in notes if note.reason == "paused"]
+        assert len(plans) == len(set(plans)) == worker.tally.planned >= 1
+        assert sorted(paused) == sorted(plans)
+        pause.unlink()
+        await drained(await push_all(chain, redis))
+    assert worker.tally.won >= 1
+    sent = [number for number, note in enumerate(notes) if note.kind == "sent"]
+    told = [(notes[number - 1].kind, notes[number - 1].reading, notes[number].reading) for number in sent]
+    assert all(kind == "plan" and planned is carried_out for kind, planned, carried_out in told)
+
+
+async def test_no_send_that_hangs_holds_up_the_end(chain, redis, monkeypatch):
+    """After the time for draining it is cut off, also where one cancellation is lost; its lease stays, others end."""
+    monkeypatch.setattr("liqcli.bot.worker._DRAIN_S", 0.2)
+    await crash(chain, 12)
+    assert len(await liquidatable(chain)) >= 2
+    queue, sending = await push_all(chain, redis), asyncio.Event()
+
+    async def hangs(_):
+        sending.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    async with asyncio.timeout(30), working(chain, redis, live=True, notes=[]) as worker:
+        worker._executor.send = hangs
+        await sending.wait()
+    assert (await queue.stats()).leased == 1
 
 
 async def test_a_node_that_does_not_answer_kills_no_borrower(chain, redis):

@@ -41,6 +41,25 @@ def test_text_says_what_to_write_down(ready):
     assert f'exchange.liquidator = "{address}"' in finished.err
 
 
+def test_a_key_without_gas_money_deploys_nothing(ready):
+    """What no node would take is not waited for; in a sandbox a named key is not used, and that is said."""
+    facts = json.loads((ready.directory / "data" / "sandbox.json").read_text())
+    password = ready.directory / "password"
+    password.write_text("hunter2")
+    password.chmod(0o600)
+    assert ready.liq("keys", "new", "poor", "--password-file", str(password)).code == 0
+    (ready.directory / "liq.toml").write_text(
+        f'[exchange]\nrouters_v2 = ["{facts["router_v2"]}"]\n[policy]\nlive = true\n'
+    )
+    deploy = ("contract", "deploy", "--yes", "--account", "poor", "--password-file", str(password))
+    chain = ("--rpc", facts["rpc_url"], "--pool-addresses-provider", facts["provider"], "--market", "mine")
+    finished = ready.liq(*deploy, *chain)
+    assert (finished.code, "has 0 for gas" in finished.err) == (1, True), finished.err
+    assert "a new journal begins at" in finished.err
+    finished = ready.liq(*deploy, "--sandbox", "--json")
+    assert (finished.json["owner"], "--account is not used" in finished.err) == (facts["liquidator"], True)
+
+
 def test_without_a_router_nothing_is_deployed(place):
     """A Liquidator that can sell nowhere is a configuration error, before any key is asked for."""
     finished = place.liq("contract", "deploy", "--rpc", "http://127.0.0.1:1", "--yes")

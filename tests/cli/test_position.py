@@ -122,6 +122,19 @@ def test_the_text_is_for_people(running):
     assert "> $1.00" in done.out
 
 
+def test_a_profit_without_a_sale_says_so(running):
+    """Nobody quotes prices that are not there: such a liquidation is one with own funds, its sale left out."""
+    for found in running.liq("scan", "--json", "--tier", "medium").json["borrowers"]:
+        words = ("position", found["borrower"], *(f"--what-if={coin}=-70%" for coin in ("HYPE", "UBTC", "UETH")))
+        best = running.liq(*words, "--json").json["what_if"]["best"]
+        if best is not None:
+            break
+    assert (best["own_funds"], best["exit"]) == (True, None)
+    told = running.liq(*words).out
+    assert "best liquidation with own funds, nothing sold: repay" in told
+    assert "no exchange quotes other prices" in told
+
+
 @pytest.mark.parametrize(
     ("text", "price"),
     [("hype=-8%", 184_000_000), ("WHYPE=+5%", 210_000_000), ("WHYPE=50%", 3 * 10**8), ("HYPE=35.12345678", 3512345678)],

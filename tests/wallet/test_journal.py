@@ -70,8 +70,8 @@ def test_any_cut_tail_is_dropped_and_the_rest_is_kept(tmp_path_factory, count, c
     assert list(Journal(path).open) == [*range(count - 1), 99]
 
 
-def test_damage_before_the_end_is_refused(path):
-    """A journal that lost a record in its middle may have forgotten a nonce: nothing is sent over it."""
+def test_a_damaged_record_is_refused(path):
+    """A journal that forgot a nonce, be it the last, is none to send over."""
     journal = Journal(path)
     for nonce in range(3):
         journal.append(attempt(nonce))
@@ -80,10 +80,39 @@ def test_damage_before_the_end_is_refused(path):
     rng = random.Random(1)
     for _ in range(50):
         broken = bytearray(whole)
-        broken[rng.randrange(whole.rindex(b"\n", 0, -1))] ^= 1 << rng.randrange(7)
+        broken[rng.choice([place for place in range(len(whole) - 1) if whole[place] not in b" \n"])] ^= 1
         path.write_bytes(broken)
         with pytest.raises(InputError, match="damaged at line"):
             Journal(path)
+
+
+@pytest.mark.parametrize(
+    ("order", "damaged"),
+    [((1, 2, 3), 1), ((0, 2, 3), 2), ((0, 1, 3), 3), ((0, 2, 1, 3), 2), ((0, 1, 1, 2, 3), 3), ((0, 1, 2, 3, 0), 5)],
+)
+def test_a_line_that_is_missing_repeated_or_out_of_place_is_refused(path, order, damaged):
+    """Each record stands for all before it: an attempt without its outcome, or the other way round, tells lies."""
+    journal = Journal(path)
+    for record in (attempt(0), outcome(0, loss=10), attempt(1), outcome(1)):
+        journal.append(record)
+    journal.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[number] for number in order))
+    with pytest.raises(InputError, match=f"damaged at line {damaged}$"):
+        Journal(path)
+
+
+def test_how_it_was_found_is_told(path):
+    """New, whole, or with a last line that a crash cut; afterwards it is whole again."""
+    found = []
+    for cut in (0, 0, 7, 0):
+        if cut:
+            path.write_bytes(path.read_bytes()[:-cut])
+        journal = Journal(path)
+        found.append((journal.is_new, journal.was_cut))
+        journal.append(attempt(len(found)))
+        journal.close()
+    assert found == [(True, False), (False, False), (False, True), (False, False)]
 
 
 def mutations_of(whole, at, size, noise):

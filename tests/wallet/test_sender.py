@@ -146,7 +146,7 @@ async def test_a_restart_goes_on_after_a_foreign_transaction(scene):
     await somebody_else_is_mined(scene)
     executor = scene.executor()
     assert await executor.recover() == []
-    assert any("sent by somebody else" in line for line in scene.told)
+    assert any("somebody else sent them" in line for line in scene.told)
     assert (await executor.receipt(await executor.send(scene.plans[1]), scene.plans[1])).succeeded
 
 
