@@ -46,7 +46,7 @@ class Stream:
 
     `slots` is the buffer the log is read with; `resolution_s` is the step of the log's clock; lines less than `fold_s`
     apart are one run; `twins` tells that a second receiver's equal lines were taken out; `cut` is what was taken off
-    absurdly large runs.
+    absurdly large runs; `quiet_s` is how long the log goes on after the last line.
     """
 
     channel: Channel
@@ -62,6 +62,7 @@ class Stream:
     fold_s: float = CHASE_SECONDS
     twins: bool = False
     cut: int = 0
+    quiet_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.lost)
@@ -155,6 +156,7 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         begin_us=begin,
         fold_s=runs.fold_us / 1e6,
         cut=int(runs.lost[at].sum()) - int(lost.sum()),
+        quiet_s=max((statistics.log_end_us or 0) - int(end[-1]), 0) / 1e6 if timed else 0.0,
     )
 
 
