@@ -156,8 +156,15 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         begin_us=begin,
         fold_s=runs.fold_us / 1e6,
         cut=int(runs.lost[at].sum()) - int(lost.sum()),
-        quiet_s=max((statistics.log_end_us or 0) - int(end[-1]), 0) / 1e6 if timed else 0.0,
+        quiet_s=_quiet(statistics, int(end[-1])) if timed else 0.0,
     )
+
+
+def _quiet(statistics: Statistics, end_us: int) -> float:
+    """Seconds the log goes on after the last line; what --since or --until left out may hold more of them."""
+    if statistics.log_end_us is None or statistics.inputs.outside_lines:
+        return 0.0
+    return max(statistics.log_end_us - end_us, 0) / 1e6
 
 
 def _bounded(lost: Int64s) -> Int64s:

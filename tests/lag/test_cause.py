@@ -283,3 +283,16 @@ def test_a_rush_that_the_log_outlives_was_no_lasting_overload(after_s, cause, tm
 
     assert said.verdict.cause is cause
     assert said.verdict.buffer_can_help is (cause is Cause.BURST)
+
+
+def test_what_a_window_leaves_out_is_not_quiet(tmp_path):
+    """An overload cut off by --until may go on behind it."""
+    at_us, lost = scenario("slow", 7_000, 512).lag_lines()
+    path, began = tmp_path / "bot.log", 1_763_000_000_123_456
+    made = [(int(at) + began, "event", int(n)) for at, n in zip(at_us, lost, strict=True)]
+    path.write_text("".join(f"{full(fact)}\n" for fact in made))
+
+    said = diagnose(measure_lag([path], until=stamp(made[len(made) // 3][0])))
+
+    assert said.statistics.inputs.outside_lines > 0
+    assert said.verdict.cause is Cause.SLOW_CONSUMER
