@@ -190,7 +190,7 @@ def answer_live(status: dict[str, Any]) -> "Diagnosis":
 def answer(names: Sequence[str], question: Question) -> "Diagnosis":
     """Read the logs, measure, and conclude."""
     from liqcli.lag.advise import diagnose as conclude
-    from liqcli.lag.lines import DEFAULT_CAPACITY
+    from liqcli.lag.assumed import DEFAULT_CAPACITY
     from liqcli.lag.measure import measure_lag
 
     statistics = measure_lag(
@@ -219,8 +219,8 @@ def watch(names: Sequence[str], question: Question, threshold: int | None) -> No
     """Diagnose again whenever the log has grown, until it ends, Ctrl-C, or --fail-on has its reason."""
     from liqcli.cli.diagnosis_output import redraw
     from liqcli.lag.advise import diagnose as conclude
+    from liqcli.lag.assumed import DEFAULT_CAPACITY
     from liqcli.lag.follow import follow
-    from liqcli.lag.lines import DEFAULT_CAPACITY
 
     capacity = question.capacity or DEFAULT_CAPACITY
     with follow(names, form=question.form, since=question.since, until=question.until, capacity=capacity) as log:

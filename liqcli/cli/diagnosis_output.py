@@ -9,9 +9,9 @@ from pathlib import Path
 
 from liqcli.cli.render import print_json, say
 from liqcli.errors import UsageError
+from liqcli.lag.assumed import DEFAULT_CAPACITY
 from liqcli.lag.contract import to_json
 from liqcli.lag.glyphs import to_ascii
-from liqcli.lag.lines import DEFAULT_CAPACITY
 from liqcli.lag.model import Diagnosis
 from liqcli.lag.output import make_folder, write_file
 from liqcli.lag.report import Line, Role, render

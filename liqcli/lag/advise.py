@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from liqcli.lag import glyphs
 from liqcli.lag.actions import advice_for
+from liqcli.lag.assumed import DEFAULT_CAPACITY
 from liqcli.lag.capacity import capacity_rows, recommend
 from liqcli.lag.cause import Finding, find_cause
 from liqcli.lag.grouping import regrouped
-from liqcli.lag.lines import DEFAULT_CAPACITY, Channel
+from liqcli.lag.lines import Channel
 from liqcli.lag.model import (
     ENDLESS,
     Cause,

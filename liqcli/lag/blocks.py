@@ -1,16 +1,29 @@
-"""Streams cut into blocks of whole lines, in one reused buffer.
+"""Streams cut into blocks of whole lines, in one reused buffer or where a file's pages lie in memory.
 
 Whatever comes in, at most one block is held: a longer line is dropped and counted.
 """
 
+import io
+import mmap
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from liqcli.lag.survey import Survey
 
 BLOCK = 4 << 20
 """Bytes read at a time, and the longest line."""
 LINE_FEED = 10
+LONGEST = 2048
+"""Longer lines are always read one by one."""
+MARGIN = LONGEST + 64
+"""Bytes a block must own before its first and after its last line, so that no window reaches outside."""
+MAPPED = 2 * BLOCK
+"""Bytes seen at a time where they lie: what is done once for a block weighs less."""
+
+Buffer: TypeAlias = bytearray | mmap.mmap
 
 
 class Stream(Protocol):
@@ -25,15 +38,16 @@ class Block:
     """Whole lines in `buffer[start:end]`, each ending in a line feed; the byte before `start` is one too.
 
     Who reads a block that is not `is_final` may lower `end` to the start of a line: the rest comes with the next block.
-    `dropped` counts lines before these that were longer than a block; the buffer is reused for the next block.
+    `dropped` counts lines before these that were longer than a block; the buffer may be reused for the next block.
     """
 
-    buffer: bytearray
+    buffer: Buffer
     start: int
     end: int
     dropped: int
     unfinished: bool
     is_final: bool = False
+    survey: "Survey | None" = None
 
 
 def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Iterator[Block]:
@@ -62,6 +76,47 @@ def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Ite
         elif dropping or filled == margin + BLOCK:
             dropping, filled = True, margin
     yield _last_block(buffer, margin, filled, dropped, dropping=dropping)
+
+
+def map_blocks(stream: io.BufferedReader, *, margin: int, limit: int) -> Iterator[Block]:
+    """The next `limit` bytes of a file in larger blocks, seen where they lie and not copied.
+
+    If the file is cut meanwhile, the process dies of SIGBUS: this is for a process that others can do without. What
+    cannot be mapped is read: the ends, a file system that maps nothing, all from a line that `read_blocks` drops.
+    """
+    begin = stream.tell()
+    stop = begin + limit
+    while begin + MAPPED + margin <= stop:
+        buffer, start = _window(stream, begin, margin)
+        end = buffer.rfind(b"\n", start, start + MAPPED) + 1
+        block = Block(buffer, start, end, 0, unfinished=False)
+        if end == 0 or _has_long_line(buffer, start):
+            break
+        yield block
+        if block.end == start:
+            break
+        begin += block.end - start
+    stream.seek(begin)
+    yield from read_blocks(stream, margin=margin, limit=stop - begin)
+
+
+def _window(stream: io.BufferedReader, begin: int, margin: int) -> tuple[Buffer, int]:
+    """A block and its margins, and where it begins in them; nothing where it cannot be mapped."""
+    if begin < margin:
+        stream.seek(0)
+        return bytearray(margin - 1) + b"\n" + stream.read(begin + MAPPED + margin), margin + begin
+    first = (begin - margin) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+    size = begin + MAPPED + margin - first
+    try:
+        return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ, offset=first), begin - first
+    except (OSError, ValueError):
+        return bytearray(), 0
+
+
+def _has_long_line(buffer: Buffer, start: int) -> bool:
+    """Whether a line is longer than `BLOCK`: in twice as many bytes such a line lies across the middle."""
+    middle = start + MAPPED // 2
+    return buffer.find(b"\n", middle) - buffer.rfind(b"\n", start - 1, middle) > BLOCK
 
 
 def _last_block(buffer: bytearray, margin: int, filled: int, dropped: int, *, dropping: bool) -> Block:

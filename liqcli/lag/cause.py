@@ -201,7 +201,9 @@ def _sustained(stream: Stream, service: Service, split: tuple[Episode, ...], dut
     if not (whole or _steady_loss(stream, service, duty)) or _dies_away(stream, longest):
         return None
     depth = stream.slots * service.point
-    if longest.seconds < min(10.0, 3 * depth) and service.load > 6 and len(split) == 1:
+    is_over = stream.quiet_s > longest.seconds + depth
+    is_volley = longest.seconds < min(10.0, 3 * depth) and service.load > 6
+    if len(split) == 1 and (is_over or is_volley):
         return None
     return _overload(stream, service, duty, "high" if longest.seconds > 3 * depth else "medium")
 

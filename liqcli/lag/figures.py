@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from liqcli.lag.assumed import DEFAULT_CAPACITY
 from liqcli.lag.axes import (
     Axis,
     Tick,
@@ -17,7 +18,7 @@ from liqcli.lag.axes import (
 )
 from liqcli.lag.glyphs import count, percent, plural, rounded, short_count, span
 from liqcli.lag.instants import SECOND_US
-from liqcli.lag.lines import DEFAULT_CAPACITY, NO_TIME
+from liqcli.lag.lines import NO_TIME
 from liqcli.lag.model import ENDLESS, Cause, Diagnosis, Statistics
 from liqcli.lag.simulate import slots_for
 from liqcli.lag.sizes import Distribution, HistogramBin

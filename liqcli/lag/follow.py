@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from liqcli.lag.account import summary_of
-from liqcli.lag.blocks import Block, read_blocks
+from liqcli.lag.assumed import DEFAULT_CAPACITY, INCIDENT_GAP_US
+from liqcli.lag.blocks import MARGIN, Block, read_blocks
 from liqcli.lag.chunks import Batch
-from liqcli.lag.lines import DEFAULT_CAPACITY
-from liqcli.lag.measure import snapshot
 from liqcli.lag.model import Statistics
 from liqcli.lag.parse import LagReading, in_time_order, parse_lag
-from liqcli.lag.runs import INCIDENT_GAP_US
 from liqcli.lag.scan import Scanner
-from liqcli.lag.shapes import MARGIN
+from liqcli.lag.snapshot import snapshot
 from liqcli.lag.sources import STDIN_FILENO, Opened, Source, open_source
 from liqcli.lag.tally import Tally
 

@@ -7,8 +7,8 @@ from html import escape
 from importlib.resources import files
 
 from liqcli.lag import tables
+from liqcli.lag.assumed import DEFAULT_CAPACITY
 from liqcli.lag.figures import Figure, figures_of
-from liqcli.lag.lines import DEFAULT_CAPACITY
 from liqcli.lag.model import Advice, Diagnosis, WhatIf
 from liqcli.lag.svg import svg_of
 from liqcli.text import safe

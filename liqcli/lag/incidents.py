@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqcli.lag.anatomy import anatomy_of
+from liqcli.lag.assumed import DEFAULT_CAPACITY, INCIDENT_GAP_US
 from liqcli.lag.chunks import Batch, counts_of, slice_chunk
 from liqcli.lag.lines import (
     CHANNELS,
-    DEFAULT_CAPACITY,
     NO_TIME,
     Channel,
     Clock,
@@ -21,7 +21,7 @@ from liqcli.lag.lines import (
     UInt8s,
 )
 from liqcli.lag.model import ClosedFlood, Incident, ReceiverTotal, Spacing, Statistics, Totals
-from liqcli.lag.runs import FOLD_US, INCIDENT_GAP_US, MOST_RATE_HZ, Runs
+from liqcli.lag.runs import FOLD_US, MOST_RATE_HZ, Runs
 from liqcli.lag.simulate import slots_for
 from liqcli.lag.tally import RATE_SCALE, Flood, Tally, keys_of
 

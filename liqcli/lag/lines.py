@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 Int64s: TypeAlias = NDArray[np.int64]
 UInt8s: TypeAlias = NDArray[np.uint8]
 
-DEFAULT_CAPACITY = 512
-"""What artemis asks of both its channels unless told otherwise."""
-
 NO_TIME = -(2**63)
 """The value of `at_us` in numpy columns for a line that carries no time."""
 

@@ -1,23 +1,27 @@
 """Logs to columns: files in the order of their times, each cut into blocks and scanned."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from liqcli.errors import UsageError
 from liqcli.lag.account import Account, check, summary_of
-from liqcli.lag.blocks import Block, read_blocks
+from liqcli.lag.blocks import MARGIN, Block, read_blocks
 from liqcli.lag.chunks import Batch, slice_chunk
 from liqcli.lag.clock import moment_us
 from liqcli.lag.lines import NO_TIME, InputSummary, Int64s, LagChunk, Receiver
 from liqcli.lag.overlap import without_repeats
 from liqcli.lag.scan import Scanner
-from liqcli.lag.shapes import MARGIN
 from liqcli.lag.sources import Opened, Source, find_sources, opened, skip
 from liqcli.lag.spans import Span, span_of
+
+Cut: TypeAlias = Callable[[io.BufferedReader], Iterator[Block]]
 
 FORMATS = ("full", "compact", "pretty", "json", "uptime", "plain")
 _TAIL = 8_192
@@ -53,11 +57,15 @@ class LagReading:
         check(self.account)
         return summary_of(self.account)
 
-    def read(self, source: Source, *, start: int = 0, limit: int | None = None) -> Iterator[Batch]:
-        """The batches of one file, or of the bytes from `start` on, and its part of the account."""
+    def read(self, source: Source) -> Iterator[Batch]:
+        """The batches of one file, and its part of the account."""
+        return self.read_part(source, start=0, cut=partial(read_blocks, margin=MARGIN))
+
+    def read_part(self, source: Source, *, start: int, cut: Cut) -> Iterator[Batch]:
+        """The batches of what `cut` takes of a file from `start` on, and its part of the account."""
         with opened(source) as file:
             scanner = self.scanner(source, file, start)
-            yield from self.scan(scanner, read_blocks(file.stream, margin=MARGIN, limit=limit))
+            yield from self.scan(scanner, cut(file.stream))
         self.account.add_source(source, file)
         self.account.add_counts(scanner.take_counts())
 

@@ -41,7 +41,7 @@ class ContextReader:
     def context(self, block: Block, place: int) -> Context:
         """The context of the event whose line holds `place`."""
         spans, stop = [], place
-        begin = block.buffer.index(b"\n", place) + 1
+        begin = block.buffer.find(b"\n", place) + 1
         for _ in range(MOST_LINES):
             end = block.buffer.find(b"\n", begin, block.end)
             raw = bytes(block.buffer[begin:end]) if end > begin else b""

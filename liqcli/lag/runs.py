@@ -10,8 +10,6 @@ from liqcli.lag.lines import CHANNELS, NO_TIME, Int64s, LagChunk, UInt8s
 
 FOLD_US = 100
 """Lines closer than this leave no time to handle an event: printing one takes 2 to 50 us."""
-INCIDENT_GAP_US = 1_000_000
-"""Quiet that ends an incident unless a physical threshold (slots x service time) is known."""
 MOST_RUNS = 100_000
 TAIL_MOST = 1_000
 """Without times a larger N begins a new run: no producer sends more while one line is printed."""

@@ -9,13 +9,14 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from liqcli.lag.blocks import LINE_FEED, Block
+from liqcli.lag.blocks import LINE_FEED, Block, Buffer
 from liqcli.lag.chunks import EMPTY, Batch, counts_of
 from liqcli.lag.formats import Line
 from liqcli.lag.lines import CHANNELS, NO_TIME, Clock, Int64s, LagChunk, Receiver, Skipped, UInt8s
 from liqcli.lag.message import Finding, Kind
 from liqcli.lag.pretty import Context, ContextReader, last_whole_event, within
-from liqcli.lag.shapes import CLOSED_NEEDLE, LAG_NEEDLE, Shape, learn, match
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE
+from liqcli.lag.shapes import Shape, learn, match
 from liqcli.lag.survey import Sought, count_lines, survey
 from liqcli.lag.wrappers import BINARY, read_line
 
@@ -188,7 +189,7 @@ class Scanner:
             if start in done:
                 continue
             done.add(start)
-            raw = bytes(block.buffer[start : block.buffer.index(b"\n", hit)])
+            raw = bytes(block.buffer[start : block.buffer.find(b"\n", hit)])
             line = self._read(raw)
             if line.finding.kind is Kind.SKIPPED:
                 self._skip(line.finding.reason, raw, self._line_number(self._lines_before(block, start)))
@@ -306,7 +307,7 @@ class Scanner:
         return self._lines_taken + self.counts.lines + lines_before + 1
 
     def _lines_before(self, block: Block, place: int) -> int:
-        return block.buffer.count(b"\n", block.start, place) if len(self.counts.skipped) < MOST_SKIPPED else 0
+        return block.buffer[block.start : place].count(b"\n") if len(self.counts.skipped) < MOST_SKIPPED else 0
 
 
 def receiver_code(roster: dict[Receiver, int], receiver: Receiver) -> int:
@@ -321,7 +322,7 @@ def _is_form(name: str, form: str) -> bool:
     return name == form or (name in texts and form in texts)
 
 
-def _speaking(hits: Int64s, buffer: bytearray, needle: bytes) -> Int64s:
+def _speaking(hits: Int64s, buffer: Buffer, needle: bytes) -> Int64s:
     """Leave out `tagged`, `flagged` and the like."""
     if needle != LAG_NEEDLE or len(hits) == 0:
         return hits

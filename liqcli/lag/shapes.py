@@ -13,21 +13,16 @@ from functools import lru_cache, reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from liqcli.lag.blocks import LONGEST, Buffer
 from liqcli.lag.clock import ISO, SECOND, UPTIME, iso_us, uptime_us
 from liqcli.lag.digits import Words, leading_digits, leading_number, trailing_number
 from liqcli.lag.formats import Line
 from liqcli.lag.lines import NO_TIME, Clock, Int64s
 from liqcli.lag.message import Kind
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE
 
-LAG_NEEDLE = b"agged"
-CLOSED_NEEDLE = b"channel closed"
-LONGEST = 2048
-"""Longer lines are always read one by one."""
 LARGEST_AT_ONCE = 10**15
 """Larger counts are read one by one: even ten million events a second take three years to lose as many."""
-MARGIN = LONGEST + 64
-"""Bytes a block must own before its first and after its last line, so that no window reaches outside."""
-
 ROWS = 2048
 """Windows compared at a time: with the pattern repeated beside them they stay in the processor's cache."""
 MANY = 64
@@ -208,7 +203,7 @@ class Matched:
     lost: Int64s
 
 
-def match(shape: Shape, buffer: bytearray, hits: Int64s, *, whole: bool = False) -> Matched:
+def match(shape: Shape, buffer: Buffer, hits: Int64s, *, whole: bool = False) -> Matched:
     """Compare the lines around the hits with a shape and read clock and count of those that fit.
 
     `whole` tells that the hits come from a search for the shape's literal, which need not be compared again.
@@ -231,7 +226,7 @@ def match(shape: Shape, buffer: bytearray, hits: Int64s, *, whole: bool = False)
     return Matched(good, at_us[good], lost[good])
 
 
-def _windows(buffer: bytearray, starts: Int64s, width: int) -> Words:
+def _windows(buffer: Buffer, starts: Int64s, width: int) -> Words:
     """The `width` bytes from each start, as rows of words."""
     every = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer, strides=(1,))
     return every[starts].view("<u8").reshape(-1, width // 8)
@@ -261,7 +256,7 @@ def _repeated(pattern: Pattern) -> tuple[Words, Words, Words]:
     return np.tile(pattern.expect, ROWS), np.tile(pattern.lift, ROWS), np.tile(pattern.flags, ROWS)
 
 
-def _counts(buffer: bytearray, places: Int64s) -> tuple[Int64s, Int64s]:
+def _counts(buffer: Buffer, places: Int64s) -> tuple[Int64s, Int64s]:
     """Where each count ends and what it is; a count that is none, or too large, ends where it begins."""
     words = _windows(buffer, places, 16)
     length = leading_digits(words[:, 0])

@@ -46,7 +46,7 @@ class Stream:
 
     `slots` is the buffer the log is read with; `resolution_s` is the step of the log's clock; lines less than `fold_s`
     apart are one run; `twins` tells that a second receiver's equal lines were taken out; `cut` is what was taken off
-    absurdly large runs.
+    absurdly large runs; `quiet_s` is how long the log goes on after the last line.
     """
 
     channel: Channel
@@ -62,6 +62,7 @@ class Stream:
     fold_s: float = CHASE_SECONDS
     twins: bool = False
     cut: int = 0
+    quiet_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.lost)
@@ -155,7 +156,15 @@ def _stream(statistics: Statistics, runs: Runs, chosen: NDArray[np.bool_], slots
         begin_us=begin,
         fold_s=runs.fold_us / 1e6,
         cut=int(runs.lost[at].sum()) - int(lost.sum()),
+        quiet_s=_quiet(statistics, int(end[-1])) if timed else 0.0,
     )
+
+
+def _quiet(statistics: Statistics, end_us: int) -> float:
+    """Seconds the log goes on after the last line; what --since or --until left out may hold more of them."""
+    if statistics.log_end_us is None or statistics.inputs.outside_lines:
+        return 0.0
+    return max(statistics.log_end_us - end_us, 0) / 1e6
 
 
 def _bounded(lost: Int64s) -> Int64s:

@@ -4,18 +4,33 @@ Each is one pass over the bytes; all passes go over a piece while it is in the p
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import stringzilla as sz  # type: ignore[import-not-found]
 
 from liqcli.lag.blocks import Block
 from liqcli.lag.lines import Int64s
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, PIECE, few_places
 
-PIECE = 1 << 19
-_SPARSE = 64
+_FEW = 64
 """Up to so many needles in a piece are found one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a scout found in a block of `size` bytes: places count from its beginning."""
+
+    size: int
+    lines: int
+    has_zero: bool
+    places: dict[bytes, Int64s]
+
+
+Surveys: TypeAlias = dict[int, Survey]
+"""By where the block begins in the file."""
 
 
 @dataclass(slots=True)
@@ -46,8 +61,33 @@ class Sought:
             parts.append((_all(piece, text) if self.is_dense else _few(piece, text)) + first)
 
 
+def surveys_of(report: memoryview) -> Surveys:
+    """The records of a scout."""
+    words, surveys = np.frombuffer(report, np.int64), {}
+    while len(words):
+        begin, size, lines, zeros, lag = words[:5].tolist()
+        closed = int(words[5 + lag])
+        places = {LAG_NEEDLE: words[5 : 5 + lag], CLOSED_NEEDLE: words[6 + lag : 6 + lag + closed]}
+        surveys[begin] = Survey(size, lines, zeros > 0, places)
+        words = words[6 + lag + closed :]
+    return surveys
+
+
+def with_surveys(blocks: Iterator[Block], begin: int, surveys: Surveys) -> Iterator[Block]:
+    """Blocks from a place in the file on, each with what is known of it."""
+    for block in blocks:
+        block.survey = surveys.get(begin)
+        yield block
+        begin += block.end - block.start
+
+
 def survey(block: Block, sought: Sequence[Sought]) -> tuple[int, bool]:
     """Search a block; how many lines it has, and whether there is a zero byte in it."""
+    known = block.survey
+    if known is not None and known.size == block.end - block.start and not any(one.texts for one in sought):
+        for one in sought:
+            one.places = [[known.places[one.needle] + block.start]]
+        return known.lines, known.has_zero
     lines, has_zero, view = 0, False, memoryview(block.buffer)
     for start in range(block.start, block.end, PIECE):
         end = min(start + PIECE, block.end)
@@ -70,21 +110,15 @@ def count_lines(block: Block, sought: Sought) -> int:
 
 
 def _few(piece: sz.Str, text: bytes) -> Int64s:
-    places: list[int] = []
-    place = piece.find(text)
-    while place >= 0:
-        if len(places) == _SPARSE:
-            return _all(piece, text)
-        places.append(place)
-        place = piece.find(text, place + len(text))
-    return np.array(places, np.int64)
+    places = few_places(piece, text, _FEW)
+    return _all(piece, text) if places is None else np.array(places, np.int64)
 
 
 def _all(piece: sz.Str, text: bytes) -> Int64s:
     """Where the text begins, from the lengths of the parts between."""
     parts = piece.split(text)
     width = np.uint64 if parts.offsets_are_large else np.uint32
-    raw = (ctypes.c_char * parts.offsets_nbytes).from_address(parts.offsets_address)
+    raw = ctypes.string_at(parts.offsets_address, parts.offsets_nbytes)
     places = np.frombuffer(raw, width)[1 : len(parts)].astype(np.int64)
     places += len(text) * np.arange(len(places))
     return places

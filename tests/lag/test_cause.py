@@ -12,7 +12,7 @@ from liqcli.lag.model import Cause, Level
 from liqcli.lag.scenarios import GENERATORS, log_text, scenario
 from liqcli.lag.simulate import Stall, replay
 from liqcli.lag.stream import measure_service, streams
-from tests.lag.logs import TARGET, message, stamp
+from tests.lag.logs import TARGET, full, message, stamp
 
 SAMPLES = Path(__file__).parents[2] / "sample_logs"
 SEEDS = range(7000, 7004)
@@ -268,3 +268,31 @@ def test_seconds_written_with_a_fraction_are_exact(tmp_path):
 
     assert not said.statistics.inputs.whole_seconds
     assert said.verdict.cause is Cause.BURST
+
+
+@pytest.mark.parametrize(("after_s", "cause"), [(0, Cause.SLOW_CONSUMER), (4, Cause.SLOW_CONSUMER), (60, Cause.BURST)])
+def test_a_rush_that_the_log_outlives_was_no_lasting_overload(after_s, cause, tmp_path):
+    """Six seconds of loss without relief, then ten times as long without any: the receiver did catch up."""
+    at_us, lost = scenario("slow", 7_000, 512).lag_lines()
+    path = tmp_path / "bot.log"
+    made = [(int(at) + 1_763_000_000_123_456, "event", int(n)) for at, n in zip(at_us, lost, strict=True)]
+    quiet = [f"{stamp(made[-1][0] + second * 1_000_000)}  INFO bot: block\n" for second in range(1, after_s)]
+    path.write_text("".join([f"{full(fact)}\n" for fact in made] + quiet))
+
+    said = diagnose(measure_lag([path]))
+
+    assert said.verdict.cause is cause
+    assert said.verdict.buffer_can_help is (cause is Cause.BURST)
+
+
+def test_what_a_window_leaves_out_is_not_quiet(tmp_path):
+    """An overload cut off by --until may go on behind it."""
+    at_us, lost = scenario("slow", 7_000, 512).lag_lines()
+    path, began = tmp_path / "bot.log", 1_763_000_000_123_456
+    made = [(int(at) + began, "event", int(n)) for at, n in zip(at_us, lost, strict=True)]
+    path.write_text("".join(f"{full(fact)}\n" for fact in made))
+
+    said = diagnose(measure_lag([path], until=stamp(made[len(made) // 3][0])))
+
+    assert said.statistics.inputs.outside_lines > 0
+    assert said.verdict.cause is Cause.SLOW_CONSUMER

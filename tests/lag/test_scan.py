@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqcli.lag.blocks import BLOCK, read_blocks
+from liqcli.lag.blocks import BLOCK, MARGIN, read_blocks
 from liqcli.lag.lines import CHANNELS, Receiver
 from liqcli.lag.message import Kind
 from liqcli.lag.scan import Scanner
-from liqcli.lag.shapes import MARGIN
 from liqcli.lag.wrappers import read_line
 from tests.lag.logs import FORMS, UNTIMED, facts, full, text
 from tests.lag.samples import COUNTED, DECOYS, NOT_COUNTED, E
