@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
@@ -30,6 +30,7 @@ from redis.exceptions import (
 )
 
 from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable, WrongTarget
+from liqcli.store.direct import DirectPool, DirectRedis
 from liqcli.store.sending import CANCELLABLE
 from liqcli.text import shown_url
 
@@ -94,7 +95,7 @@ def place_of(client: Client) -> str:
 def _single(url: str, *, timeout_s: float) -> Redis:
     try:
         # Without a Retry of our own the client tries ten times: a 0.5 s deadline becomes 9 s.
-        pool = BlockingConnectionPool.from_url(
+        pool = DirectPool.from_url(
             url,
             max_connections=CONNECTIONS,
             timeout=timeout_s,
@@ -106,7 +107,7 @@ def _single(url: str, *, timeout_s: float) -> Redis:
     except (ValueError, TypeError) as err:
         raise _no_url(url, err) from err
     pool.connection_class = CANCELLABLE[pool.connection_class]
-    return Redis.from_pool(pool)
+    return DirectRedis.from_pool(pool)
 
 
 class _Cluster(RedisCluster):
@@ -173,6 +174,11 @@ def _no_url(url: str, err: Exception) -> ConfigError:
 def _explain(err: RedisError, place: str) -> LiqError:
     if isinstance(err, AuthenticationError) or any(word in str(err) for word in _PASSWORD_WORDS):
         return SecretError(f"Redis at {place} refuses the password", hint="put it in the URL: redis://:PASSWORD@host")
+    if "DB index is out of range" in str(err):
+        return WrongTarget(
+            f"{place} has no such database: {err}",
+            hint="a server has the databases 0 to 15 unless it was set up with more (`databases` of its configuration)",
+        )
     if isinstance(err, BusyLoadingError):
         return Unreachable(f"Redis at {place} is still loading its data", hint="try again in a moment")
     if isinstance(err, TimedOut) or str(err).startswith("Timeout"):

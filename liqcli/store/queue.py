@@ -86,12 +86,13 @@ class BorrowerQueue:
     async def push(self, entries: Sequence[Entry]) -> int:
         """Queue these borrowers; returns how many were not known, the others were merged."""
         unique = len({entry.borrower for entry in entries}) == len(entries)
-        parts = iter([part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)])
+        parts = [part for batch in _batches(entries, PUSH_BATCH) for part in self._split(batch)]
+        waiting = iter(parts)
 
         async def lane() -> int:
-            return sum([await _push(*part, unique=unique) for part in parts])
+            return sum([await _push(*part, unique=unique) for part in waiting])
 
-        lanes = IN_FLIGHT if unique else 1  # a borrower's entries must arrive in their order
+        lanes = min(IN_FLIGHT, len(parts)) if unique else 1  # a borrower's entries must arrive in their order
         return sum(await _at_once([lane() for _ in range(lanes)]))
 
     async def claim(self, count: int, *, at_most: Tier = Tier.SAFE) -> list[Claim]:

@@ -12,16 +12,16 @@ from redis.exceptions import NoScriptError
 from liqcli.store.connection import Client, answering
 from liqcli.store.entries import QueueItem, State, is_ours, place, unpack_item
 
-# Each script is `common.lua` and the parts named here, in order.
+# Each script is `head.lua` and the parts named here, in order.
 _SCRIPTS = {
-    "push": ("push",),
-    "claim": ("claim",),
-    "done": ("held", "done"),
-    "renew": ("held", "renew"),
-    "retry": ("held", "retry"),
-    "release": ("held", "release"),
-    "mend": ("mend",),
-    "load": ("load",),
+    "push": ("push", "common", "merge"),
+    "claim": ("common", "claim"),
+    "done": ("common", "held", "done"),
+    "renew": ("common", "held", "renew"),
+    "retry": ("common", "held", "retry"),
+    "release": ("common", "held", "release"),
+    "mend": ("common", "mend"),
+    "load": ("common", "load"),
 }
 _KEYS = ("queue", "info", "dirty", "reason", "meta", "wait0", "wait1")
 
@@ -90,7 +90,7 @@ def milliseconds(clock: list[Any]) -> float:
 @cache
 def _source(script: str) -> str:
     folder = files("liqcli.store") / "lua"
-    return "\n".join((folder / f"{part}.lua").read_text() for part in ("common", *_SCRIPTS[script]))
+    return "\n".join((folder / f"{part}.lua").read_text() for part in ("head", *_SCRIPTS[script]))
 
 
 @cache

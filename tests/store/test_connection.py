@@ -9,10 +9,10 @@ import pytest
 import uvloop
 from redis.asyncio import Redis
 
-from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable
+from liqcli.errors import ConfigError, LiqError, SecretError, Unreachable, WrongTarget
 from liqcli.sandbox.process import free_port
 from liqcli.sandbox.valkey import Valkey
-from liqcli.store.connection import answering, open_redis
+from liqcli.store.connection import CONNECTIONS, answering, open_redis
 
 
 async def test_nobody_there() -> None:
@@ -127,6 +127,27 @@ def test_a_server_that_closes_between_two_commands_is_unreachable(
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(write_too_late())
+
+
+async def test_a_database_that_the_server_has_not(valkey: Valkey) -> None:
+    """The error names the database, and the hint says which there are."""
+    with pytest.raises(WrongTarget, match="no such database") as caught:
+        await open_redis(f"{valkey.url}?db=999", timeout_s=1.0)
+    assert "0 to 15" in caught.value.hint
+
+
+async def test_no_connection_becomes_free(valkey: Valkey) -> None:
+    """Who waits in vain for a connection is told so at the deadline, and the next command goes through again."""
+    redis = await open_redis(valkey.url, timeout_s=0.2)
+    assert isinstance(redis, Redis)
+    taken = [await redis.connection_pool.get_connection() for _ in range(CONNECTIONS)]
+    with pytest.raises(Unreachable, match="no connection available"):
+        async with answering(redis):
+            await redis.ping()
+    for connection in taken:
+        await redis.connection_pool.release(connection)
+    assert await asyncio.gather(*(redis.ping() for _ in range(2 * CONNECTIONS)))
+    await redis.aclose()
 
 
 async def test_a_bug_stays_a_bug(redis: Redis) -> None:

@@ -77,8 +77,8 @@ async def test_only_addresses_are_taken(queue: BorrowerQueue, borrower: str) -> 
 )
 def test_packing_is_exact(score: float, tier: Tier, health_factor: int | None, because: str) -> None:
     """Tier, score to four digits, health factor and reason come out as they went in."""
-    member, sized, _ = pack_entries([Entry(address(1), score, tier, health_factor, because)])
-    item = unpack_item(member, sized[1:], base_of(tier, score) + 1000.0, 3000.0, None)
+    row, _ = pack_entries([Entry(address(1), score, tier, health_factor, because)])
+    item = unpack_item(row[:20], row[21:], base_of(tier, score) + 1000.0, 3000.0, None)
     assert (item.score, item.tier, item.health_factor, item.because) == (score, tier, health_factor, because)
     assert (item.age_s, item.state) == (2.0, State.READY)
 

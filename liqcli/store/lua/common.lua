@@ -1,11 +1,4 @@
--- Shared by every queue script. All borrowers stand in one sorted set, and the score says where:
---   ready (its rank) | leased (+ end of lease) | later (+ not before) | dead (+ time of death)
--- so that each is in exactly one place whatever happens in the middle of a script. Its packed value is in `info`; facts
--- that arrive while it is leased wait in `dirty`. Lua has no rollback: facts are written first and the borrower is moved
--- last; one that has no facts is looked at.
-local queue, info, dirty, reason, meta = unpack(KEYS)
-
-local CHUNK = 500 -- unpack() fails near 8,000 values
+-- How a stored value is read, merged and moved; for every script that looks into values.
 local BAND = 1e13 -- width of a tier or of a place in the scores
 local LEASED, LATER, DEAD, STRAY = 5 * BAND, 6 * BAND, 7 * BAND, 8 * BAND
 local ZERO = 1e8 -- base of score 0 inside a tier
@@ -15,9 +8,6 @@ local HEAD = '<dddH'
 local HEAD_SIZE = 26
 local UNTOUCHED = struct.pack('<dd', 0, 0)
 local REASONS_LIMIT = 160
-
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function is_leased(place)
   return place >= LEASED and place < LATER
@@ -69,20 +59,6 @@ local function merge(old, new)
   if #new_health > 1 then health = new_health end
   return string.sub(old, 1, 16) .. struct.pack('<d', math.min(base_of(old), base_of(new))) .. string.sub(old, 25, 26)
     .. health .. join_reasons(reasons, new_reasons)
-end
-
-local function count(field, by)
-  if by > 0 then redis.call('HINCRBY', meta, field, by) end
-end
-
--- A ring of 64 one-second counters, each "second:count".
-local function tick(side, by)
-  if by == 0 then return end
-  local second = math.floor(now / 1000)
-  local field = side .. (second % 64)
-  local at, sum = string.match(redis.call('HGET', meta, field) or '', '^(%d+):(%d+)$')
-  if tonumber(at) ~= second then sum = 0 end
-  redis.call('HSET', meta, field, string.format('%d:%d', second, sum + by))
 end
 
 -- The values of these members; false where there is none, or one too short to be ours.
