@@ -77,9 +77,9 @@ async def test_gas_over_the_small_block_limit_is_refused_by_name(executor, marke
 async def test_without_gas_money_nothing_is_signed(chain, executor, market, plan, tmp_path):
     """No node takes what the account cannot pay for: a signed one would hold up its nonce, and with it all others."""
     rich = await chain.rpc.call("eth_getBalance", executor.address, "latest")
-    await chain.rpc.call("anvil_setBalance", executor.address, hex(10**9))
+    await chain.rpc.call("anvil_setBalance", executor.address, "0x0")  # the base fee may have sunk to a few wei
     try:
-        with pytest.raises(Denied, match="has 1e-09 for gas, it may take") as denied:
+        with pytest.raises(Denied, match="has 0 for gas, it may take") as denied:
             await executor.send(plan)
     finally:
         await chain.rpc.call("anvil_setBalance", executor.address, rich)

@@ -1,6 +1,7 @@
 """A terminal of a given width, and a `liq` that believes it is on it."""
 
 import os
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -43,6 +44,13 @@ class Terminal:
         while text not in "\n".join(self.rows) and time.monotonic() < until:
             self.feed(0.3)
         assert text in "\n".join(self.rows), "\n".join(self.rows)
+
+    def wait_for_foot(self, pattern, seconds=20):
+        """Read until the pinned rows, which are empty while they are drawn anew, show a pattern."""
+        until = time.monotonic() + seconds
+        while not re.search(pattern, " ".join(self.foot)) and time.monotonic() < until:
+            self.feed(0.3)
+        assert re.search(pattern, " ".join(self.foot)), "\n".join(self.rows)
 
     def to_end(self, seconds=60):
         """Read until the process has said all it has to say."""
