@@ -11,7 +11,7 @@ help:  ## show the targets
 
 setup: .venv/.ready node_modules/.ready  ## Python packages into .venv, npm parts into node_modules
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml constraints.txt hatch_build.py liqcli/lag/kernel.c
 ifdef UV
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[dev,fast]'

@@ -20,6 +20,8 @@ LONGEST = 2048
 """Longer lines are always read one by one."""
 MARGIN = LONGEST + 64
 """Bytes a block must own before its first and after its last line, so that no window reaches outside."""
+COPIED = 1 << 16
+"""Bytes at the beginning of a file, which has no margin to be seen there."""
 MAPPED = 2 * BLOCK
 """Bytes seen at a time where they lie: what is done once for a block weighs less."""
 
@@ -86,11 +88,11 @@ def map_blocks(stream: io.BufferedReader, *, margin: int, limit: int) -> Iterato
     """
     begin = stream.tell()
     stop = begin + limit
-    while begin + MAPPED + margin <= stop:
-        buffer, start = _window(stream, begin, margin)
-        end = buffer.rfind(b"\n", start, start + MAPPED) + 1
+    while (size := min(MAPPED if begin >= margin else COPIED, stop - begin - margin)) > 0:
+        buffer, start = _window(stream, begin, size, margin)
+        end = buffer.rfind(b"\n", start, start + size) + 1
         block = Block(buffer, start, end, 0, unfinished=False)
-        if end == 0 or _has_long_line(buffer, start):
+        if end == 0 or _has_long_line(buffer, start, size):
             break
         yield block
         if block.end == start:
@@ -100,22 +102,22 @@ def map_blocks(stream: io.BufferedReader, *, margin: int, limit: int) -> Iterato
     yield from read_blocks(stream, margin=margin, limit=stop - begin)
 
 
-def _window(stream: io.BufferedReader, begin: int, margin: int) -> tuple[Buffer, int]:
-    """A block and its margins, and where it begins in them; nothing where it cannot be mapped."""
+def _window(stream: io.BufferedReader, begin: int, size: int, margin: int) -> tuple[Buffer, int]:
+    """Bytes of a file and their margins, and where they begin in them; nothing where they cannot be mapped."""
     if begin < margin:
         stream.seek(0)
-        return bytearray(margin - 1) + b"\n" + stream.read(begin + MAPPED + margin), margin + begin
+        return bytearray(margin - 1) + b"\n" + stream.read(begin + size + margin), margin + begin
     first = (begin - margin) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-    size = begin + MAPPED + margin - first
+    whole = begin + size + margin - first
     try:
-        return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ, offset=first), begin - first
+        return mmap.mmap(stream.fileno(), whole, access=mmap.ACCESS_READ, offset=first), begin - first
     except (OSError, ValueError):
         return bytearray(), 0
 
 
-def _has_long_line(buffer: Buffer, start: int) -> bool:
-    """Whether a line is longer than `BLOCK`: in twice as many bytes such a line lies across the middle."""
-    middle = start + MAPPED // 2
+def _has_long_line(buffer: Buffer, start: int, size: int) -> bool:
+    """Whether a line is longer than `BLOCK`: in at most twice as many bytes such a line lies across the middle."""
+    middle = start + size // 2
     return buffer.find(b"\n", middle) - buffer.rfind(b"\n", start - 1, middle) > BLOCK
 
 

@@ -1,6 +1,7 @@
 """Logs read and tallied in one pass, by a process for each part where a file is large."""
 
 import fcntl
+import gc
 import io
 import os
 import pickle
@@ -28,8 +29,11 @@ from liqcli.lag.sources import Source, opened
 from liqcli.lag.survey import Surveys, surveys_of, with_surveys
 from liqcli.lag.tally import Tally
 
-SURVEYED_WORK = 0.4
+LEFT_IN_SPARSE = 0.4
+LEFT_IN_CROWDED = 0.65
 """What is left to do for a byte that was surveyed, beside one that was not."""
+CROWDED_BYTES = 2_000
+"""With needles closer than this on average, most of the work is to read them."""
 PIPE_BYTES = 1 << 20
 """A tally takes megabytes: through a pipe of the usual 64 KiB they would come in sixteen times as many pieces."""
 
@@ -49,12 +53,18 @@ def _edges(source: Source, parts: int, known: Surveys) -> list[int]:
     """Offsets at line starts that cut a file into one part per process, equal in what is left to do."""
     size = source.size or 0
     ahead = sum(survey.size for survey in known.values())
-    spared = ahead * (1 - SURVEYED_WORK)
+    left = _work_left(known, ahead)
+    spared = ahead * (1 - left)
     marks = [(size - spared) * part / parts for part in range(1, parts)]
-    places = [_block_edge(mark / SURVEYED_WORK, known) if mark + spared < ahead else mark + spared for mark in marks]
+    places = [_block_edge(mark / left, known) if mark + spared < ahead else mark + spared for mark in marks]
     with opened(source) as file:
         inner = {_event_start(file.stream, int(place)) for place in places}
     return sorted({0, size} | {edge for edge in inner if 0 < edge < size})
+
+
+def _work_left(known: Surveys, ahead: int) -> float:
+    needles = sum(len(places) for survey in known.values() for places in survey.places.values())
+    return LEFT_IN_CROWDED if needles * CROWDED_BYTES > ahead else LEFT_IN_SPARSE
 
 
 def _block_edge(place: float, known: Surveys) -> int:
@@ -82,6 +92,7 @@ def _measured(reading: LagReading, batches: Iterable[Batch]) -> Measured:
 def _begun_parts(reading: LagReading, edges: list[int], known: Surveys) -> Callable[[], Measured]:
     """A process for each part; none of them is this one, for they die if the file is cut while they look at it."""
     parts = list(pairwise(edges))
+    gc.freeze()  # a child that looks for garbage among what is loaded would copy all of it
     children = [_fork(partial(_measure_part, reading, part, partial(_mapped, known, part[0]))) for part in parts]
 
     def result() -> Measured:

@@ -17,7 +17,7 @@ from liqcli.lag.message import Finding, Kind
 from liqcli.lag.pretty import Context, ContextReader, last_whole_event, within
 from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE
 from liqcli.lag.shapes import Shape, learn, match
-from liqcli.lag.survey import Sought, count_lines, survey
+from liqcli.lag.survey import survey
 from liqcli.lag.wrappers import BINARY, read_line
 
 MOST_SHAPES = 24
@@ -27,10 +27,6 @@ MOST_RECEIVERS = 250
 MOST_SKIPPED = 20
 OTHERS = Receiver("(others)", None)
 TOO_LONG = "longer than 4 MiB"
-_SPARSE_BYTES = 8_192
-"""With needles closer than this they are found all at once and not one by one."""
-_CROWDED_BYTES = 300
-"""With needles closer than this on average, searching for longer texts is cheaper than comparing them."""
 _LAG_LETTERS = np.array([chr(code) in "lL" for code in range(256)])
 _F_LETTERS = np.array([chr(code) in "fF" for code in range(256)])
 
@@ -103,10 +99,8 @@ class Scanner:
         self._roster = roster
         self._shapes: dict[bytes, list[Shape]] = {LAG_NEEDLE: [], CLOSED_NEEDLE: []}
         self._lessons = 0
-        self._hits_before = {LAG_NEEDLE: 0, CLOSED_NEEDLE: 0}
         self._contexts = ContextReader(self._read)
         self._last_line: int | None = None
-        self._is_uniform = False
         self._lines_taken = lines_before
 
     def take_counts(self) -> Counts:
@@ -124,64 +118,20 @@ class Scanner:
             block.end = last_whole_event(block, self._read)
         if block.end == block.start:
             return Batch(EMPTY, EMPTY)
-        lines, found = self._uniform(block) or self._mixed(block)
+        seen = survey(block)
+        done = self._binary_lines(block) if seen.has_zero else set()
+        found = [part for needle, hits in seen.places.items() for part in self._search(block, needle, hits, done)]
         batch = Batch(self._chunk(found, Kind.LAG, block), self._chunk(found, Kind.CLOSED, block))
-        self.counts.lines += lines
+        self.counts.lines += seen.lines
         self.counts.lag += len(batch.lag)
         self.counts.closed += len(batch.closed)
-        self._is_uniform = len(batch.lag) == lines
         return batch
 
-    def _uniform(self, block: Block) -> tuple[int, list[_Found]] | None:
-        """Lines and rows of a block whose every line is of a known shape, as all in the last block were, or None.
-
-        A line that matches a shape holds no other needle and no zero byte: neither need be sought.
-        """
-        shapes = _independent(self._shapes[LAG_NEEDLE]) if self._is_uniform else []
-        if not shapes:
-            return None
-        sought = Sought(LAG_NEEDLE, tuple(shape.literal for shape in shapes), is_dense=True)
-        lines = count_lines(block, sought)
-        met = [
-            (shape, places + (len(shape.literal) - shape.gap))
-            for shape, places in zip(shapes, sought.found(), strict=True)
-            if len(places)
-        ]
-        if sum(len(hits) for _, hits in met) != lines:
-            return None
-        rows = [match(shape, block.buffer, hits, whole=True) for shape, hits in met]
-        if not all(part.good.all() for part in rows):
-            return None
-        return lines, [
-            self._tallied(block, shape.line, hits, part.at_us, part.lost)
-            for (shape, hits), part in zip(met, rows, strict=True)
-        ]
-
-    def _mixed(self, block: Block) -> tuple[int, list[_Found]]:
-        """Lines and rows of a block in which anything may stand."""
-        sought = {needle: self._sought(block, needle) for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
-        lines, has_zero = survey(block, list(sought.values()))
-        done = self._binary_lines(block) if has_zero else set()
-        return lines, [part for one in sought.values() for part in self._search(block, one, done)]
-
-    def _sought(self, block: Block, needle: bytes) -> Sought:
-        """In a crowded log the whole constant text of the known shapes: searching is the cheapest way to compare."""
-        before, size = self._hits_before[needle], block.end - block.start
-        shapes = _independent(self._shapes[needle]) if before * _CROWDED_BYTES > size else []
-        return Sought(needle, tuple(shape.literal for shape in shapes), is_dense=before * _SPARSE_BYTES > size)
-
-    def _search(self, block: Block, sought: Sought, done: set[int]) -> Iterator[_Found]:
+    def _search(self, block: Block, needle: bytes, hits: Int64s, done: set[int]) -> Iterator[_Found]:
         """Every line with the needle in it: by shape if it has one, else read by itself, which may teach a shape."""
-        needle = sought.needle
-        left = yield from self._whole(block, sought)
-        if left is None:
-            if sought.texts:
-                sought = Sought(needle, is_dense=True)
-                survey(block, [sought])
-            (left,) = sought.found()
-            self._hits_before[needle] = len(left)
-            for known in self._shapes[needle]:
-                left = yield from self._matched(known, block, left)
+        left = hits
+        for known in self._shapes[needle]:
+            left = yield from self._matched(known, block, left)
         left = np.concatenate([_speaking(left, block.buffer, needle), _journal_hits(block, needle)])
         while len(left):
             hit, left = int(left[0]), left[1:]
@@ -199,24 +149,10 @@ class Scanner:
                 if (shape := self._lesson(raw, line)) is not None:
                     left = yield from self._matched(shape, block, left)
 
-    def _whole(self, block: Block, sought: Sought) -> Generator[_Found, None, Int64s | None]:
-        """The lines of the shapes whose texts were sought, if these hold every needle; None if they do not."""
-        places = sought.found()
-        if not sought.texts or sum(len(part) for part in places) != sought.count:
-            return None
-        self._hits_before[sought.needle] = sought.count
-        left = []
-        for shape, place in zip(_independent(self._shapes[sought.needle]), places, strict=True):
-            hits = place + (len(shape.literal) - shape.gap)
-            left.append((yield from self._matched(shape, block, hits, whole=True)))
-        return np.sort(np.concatenate(left))
-
-    def _matched(
-        self, shape: Shape, block: Block, hits: Int64s, *, whole: bool = False
-    ) -> Generator[_Found, None, Int64s]:
+    def _matched(self, shape: Shape, block: Block, hits: Int64s) -> Generator[_Found, None, Int64s]:
         if len(hits) == 0:
             return hits
-        matched = match(shape, block.buffer, hits, whole=whole)
+        matched = match(shape, block.buffer, hits)
         if len(matched.lost) == 0:
             return hits
         yield self._tallied(block, shape.line, hits[matched.good], matched.at_us, matched.lost)
@@ -329,17 +265,6 @@ def _speaking(hits: Int64s, buffer: Buffer, needle: bytes) -> Int64s:
     letters = np.frombuffer(buffer, np.uint8)
     speaking: Int64s = hits[_LAG_LETTERS[letters[hits - 1]] & ~_F_LETTERS[letters[hits - 2]]]
     return speaking
-
-
-def _independent(shapes: list[Shape]) -> list[Shape]:
-    """At most two shapes whose constant text holds the needle, neither text being the end of the other."""
-    able = [shape for shape in shapes if shape.needle in shape.literal]
-    chosen = able[:1]
-    for shape in able[1:]:
-        ends = shape.literal.endswith(chosen[0].literal) or chosen[0].literal.endswith(shape.literal)
-        if len(chosen) < 2 and not ends:
-            chosen.append(shape)
-    return chosen
 
 
 def _journal_hits(block: Block, needle: bytes) -> Int64s:

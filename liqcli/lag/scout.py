@@ -16,13 +16,13 @@ from pathlib import Path
 import stringzilla as sz  # type: ignore[import-not-found]
 
 from liqcli.lag.blocks import MARGIN, Block, map_blocks
-from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, PIECE, few_places
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, PIECE, few_places, kernel
 from liqcli.lag.sources import Source, find_sources, opened
 
 FORK_LEAST = 48 << 20
 """Bytes per process below which another process costs more than it saves."""
 MOST_PROCESSES = 4
-REPORT_BYTES = 8 << 20
+REPORT_BYTES = 32 << 20
 MOST = 256
 """Needles in a piece beyond which their places would not fit in the report, and are found in other ways."""
 
@@ -98,22 +98,38 @@ def _survey(source: Source, words: memoryview) -> None:
 
 
 def _record(begin: int, block: Block) -> "array[int] | None":
-    """Where a block begins in the file, its size, lines, pieces with a zero byte, and each needle's number and places.
+    """Where a block begins in the file and in its buffer, its size, and what `_found` says of it.
 
-    Places count from the block's beginning; None where there are many of them.
+    Each needle's places come behind their number; they count from the buffer's beginning.
     """
-    view, lines, zeros = memoryview(block.buffer), 0, 0
-    lag: list[int] = []
-    closed: list[int] = []
+    found = _found(block)
+    if found is None:
+        return None
+    lines, has_zero, lag, closed = found
+    record = array("q", [begin, block.start, block.end - block.start, lines, has_zero, len(lag)])
+    record += lag
+    record.append(len(closed))
+    return record + closed
+
+
+def _found(block: Block) -> "tuple[int, bool, array[int], array[int]] | None":
+    """Lines, zero bytes and the needles' places; None where these are many and no compiled loop finds them."""
+    lag, closed = array("q"), array("q")
+    if kernel is not None:
+        lines, has_zero, *raw = kernel.survey(block.buffer, block.start, block.end, LAG_NEEDLE, CLOSED_NEEDLE)
+        lag.frombytes(raw[0])
+        closed.frombytes(raw[1])
+        return lines, has_zero, lag, closed
+    view, lines, has_zero = memoryview(block.buffer), 0, False
     for start in range(block.start, block.end, PIECE):
         end = min(start + PIECE, block.end)
         piece = sz.Str(view[start:end])
         lines += piece.count(b"\n")
-        zeros += piece.find(b"\0") >= 0
+        has_zero = has_zero or piece.find(b"\0") >= 0
         for needle, places in ((LAG_NEEDLE, lag), (CLOSED_NEEDLE, closed)):
             first = max(block.start, start - len(needle) + 1)
-            found = few_places(sz.Str(view[first:end]), needle, MOST)
-            if found is None:
+            some = few_places(sz.Str(view[first:end]), needle, MOST)
+            if some is None:
                 return None
-            places += [place + first - block.start for place in found]
-    return array("q", [begin, block.end - block.start, lines, zeros, len(lag), *lag, len(closed), *closed])
+            places.extend(place + first for place in some)
+    return lines, has_zero, lag, closed

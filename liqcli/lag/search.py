@@ -1,6 +1,14 @@
-"""What is sought in logs, and the search for it piece by piece; needs no numpy, which takes long to load."""
+"""What is sought in logs, and what searches for it; needs no numpy, which takes long to load."""
 
 import stringzilla as sz  # type: ignore[import-not-found]
+
+try:
+    from liqcli.lag import _kernel as kernel
+except ImportError:
+    # there was no C compiler where liqcli was installed: stringzilla and numpy find the same, in twice the time
+    kernel = None  # type: ignore[assignment]
+
+__all__ = ["CLOSED_NEEDLE", "LAG_NEEDLE", "PIECE", "few_places", "kernel"]
 
 LAG_NEEDLE = b"agged"
 CLOSED_NEEDLE = b"channel closed"

@@ -19,7 +19,7 @@ from liqcli.lag.digits import Words, leading_digits, leading_number, trailing_nu
 from liqcli.lag.formats import Line
 from liqcli.lag.lines import NO_TIME, Clock, Int64s
 from liqcli.lag.message import Kind
-from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, kernel
 
 LARGEST_AT_ONCE = 10**15
 """Larger counts are read one by one: even ten million events a second take three years to lose as many."""
@@ -51,6 +51,11 @@ class Pattern:
         """The width of the window in bytes."""
         return len(self.expect) * 8
 
+    @property
+    def packed(self) -> bytes:
+        """As the compiled loop takes it."""
+        return self.expect.tobytes() + self.lift.tobytes() + self.flags.tobytes()
+
 
 @dataclass(frozen=True, slots=True)
 class StampPlace:
@@ -61,6 +66,11 @@ class StampPlace:
     whole: int
     fraction: int
     zone_us: int
+
+
+_NO_STAMP = StampPlace(Clock.NONE, 0, 0, 0, 0)
+_CLOCK_CODES = {Clock.NONE: 0, Clock.WALL: 1, Clock.UPTIME: 2}
+"""As the compiled loop takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +213,14 @@ class Matched:
     lost: Int64s
 
 
-def match(shape: Shape, buffer: Buffer, hits: Int64s, *, whole: bool = False) -> Matched:
-    """Compare the lines around the hits with a shape and read clock and count of those that fit.
-
-    `whole` tells that the hits come from a search for the shape's literal, which need not be compared again.
-    """
+def match(shape: Shape, buffer: Buffer, hits: Int64s) -> Matched:
+    """Compare the lines around the hits with a shape and read clock and count of those that fit."""
+    if kernel is not None:
+        return _compiled(shape, buffer, hits)
     places = hits + shape.gap
     windows = _windows(buffer, places - (len(shape.literal) + shape.head.width), shape.head.width)
     good = _fits(windows, shape.head)
-    if not whole:
-        good &= _fits(_windows(buffer, places - shape.text.width, shape.text.width), shape.text)
+    good &= _fits(_windows(buffer, places - shape.text.width, shape.text.width), shape.text)
     if shape.has_count:
         ends, lost = _counts(buffer, places)
         good &= ends > places
@@ -224,6 +232,29 @@ def match(shape: Shape, buffer: Buffer, hits: Int64s, *, whole: bool = False) ->
     at_us = _times(windows.view(np.uint8), shape.stamp) if good.all() else _some_times(windows, good, shape.stamp)
     good &= at_us != NO_TIME
     return Matched(good, at_us[good], lost[good])
+
+
+def _compiled(shape: Shape, buffer: Buffer, hits: Int64s) -> Matched:
+    """The same, read by the compiled loop."""
+    assert kernel is not None
+    stamp = shape.stamp or _NO_STAMP
+    good, at_us, lost = kernel.match(
+        buffer,
+        np.ascontiguousarray(hits).data,
+        shape.head.packed,
+        shape.text.packed,
+        shape.after.packed,
+        shape.gap,
+        len(shape.literal),
+        shape.has_count,
+        _CLOCK_CODES[stamp.clock],
+        stamp.offset,
+        stamp.whole,
+        stamp.fraction,
+        stamp.zone_us,
+        _minute_us,
+    )
+    return Matched(np.frombuffer(good, np.bool_), np.frombuffer(at_us, np.int64), np.frombuffer(lost, np.int64))
 
 
 def _windows(buffer: Buffer, starts: Int64s, width: int) -> Words:

@@ -148,7 +148,7 @@ def test_the_image_is_built_from_what_the_package_needs_and_nothing_else():
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     named = project["project"]
     needed = {*wheel["packages"], *wheel["force-include"], named["readme"], *named["license-files"]}
-    assert sources() == needed | {"pyproject.toml", "constraints.txt"}
+    assert sources() == needed | {"pyproject.toml", "hatch_build.py", "constraints.txt"}
     assert all((ROOT / source).exists() for source in sources())
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in ignored

@@ -18,6 +18,7 @@ from liqcli.lag.wrappers import read_line
 from tests.lag.logs import FORMS, UNTIMED, facts, full, text
 from tests.lag.samples import COUNTED, DECOYS, NOT_COUNTED, E
 
+pytestmark = pytest.mark.usefixtures("reader")
 TODAY = date(2026, 11, 22)
 ODD = [*COUNTED.values(), *DECOYS.values(), *NOT_COUNTED.values(), f"{E}error receiving event: channel closed"]
 EVERY_FORM = FORMS | UNTIMED

@@ -13,9 +13,10 @@ from liqcli.lag.scout import MOST, Scout, sent_ahead
 from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE
 from liqcli.lag.snapshot import snapshot
 from liqcli.lag.sources import find_sources
-from liqcli.lag.survey import Sought, survey, surveys_of
+from liqcli.lag.survey import survey, surveys_of
 from tests.lag.logs import FORMS, facts, full, stamp, text
 
+pytestmark = pytest.mark.usefixtures("reader")
 OTHERS = 60
 """Other lines before each lag line."""
 
@@ -80,20 +81,27 @@ def test_a_scout_reports_what_a_search_finds(tmp_path):
 
     with path.open("rb") as file:
         for block in map_blocks(file, margin=MARGIN, limit=path.stat().st_size):
-            seen, needles = known.pop(begin), [Sought(LAG_NEEDLE), Sought(CLOSED_NEEDLE)]
-            assert seen.size == block.end - block.start
-            if seen.size:
-                assert survey(block, needles) == (seen.lines, seen.has_zero)
-                found = {sought.needle: (sought.found()[0] - block.start).tolist() for sought in needles}
-                assert found == {needle: places.tolist() for needle, places in seen.places.items()}
-            begin += seen.size
+            told, found = known.pop(begin), survey(block)
+            assert (told.size, told.lines, told.has_zero) == (found.size, found.lines, found.has_zero)
+            for needle in (LAG_NEEDLE, CLOSED_NEEDLE):
+                assert (told.places[needle] - told.start).tolist() == (found.places[needle] - found.start).tolist()
+            begin += told.size
     assert (begin, known) == (path.stat().st_size, {})
 
 
-def test_a_scout_leaves_a_crowded_log_alone(tmp_path):
-    """Its needles would not fit in the report, and are found faster in other ways."""
+def test_a_scout_leaves_a_crowded_log_alone_unless_it_is_compiled(reader, tmp_path):
+    """One by one its needles are found more slowly than later, all at once."""
     path = written(tmp_path, text(full, facts(MOST * 40)))
-    assert surveys_of(finished(path).report()) == {}
+    known = surveys_of(finished(path).report())
+    assert sum(len(found.places[LAG_NEEDLE]) for found in known.values()) == (MOST * 40 if reader == "compiled" else 0)
+
+
+def test_a_scout_ends_where_its_report_is_full(monkeypatch, tmp_path):
+    """What it tells is whole blocks, and the rest is read without it."""
+    monkeypatch.setattr("liqcli.lag.scout.REPORT_BYTES", 1 << 12)
+    path = written(tmp_path, sparse())
+    whole, scout = comparable(measure_lag([path], processes=1)), finished(path)
+    assert comparable(measured(begun(parse_lag([path]), 2, scout)())) == whole
 
 
 def test_a_scout_is_sent_only_into_a_large_plain_file(tmp_path):
