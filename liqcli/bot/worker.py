@@ -125,7 +125,9 @@ class Worker:
             evaluation = await self._read(claims)
             below = {reading.borrower for reading in evaluation.liquidatable}
             await self._held.retry(*_taken(undone, evaluation.failed), reason="read failed")
-            await self._held.done(*_taken(undone, undone.keys() - below))
+            healthy = undone.keys() - below
+            self._forget(healthy)
+            await self._held.done(*_taken(undone, healthy))
             for reading in evaluation.liquidatable:
                 await self._consider(undone[reading.borrower], reading)
                 del undone[reading.borrower]
@@ -244,6 +246,12 @@ class Worker:
             self._told[reading.borrower] = what
             self._tell(note)
         return is_new
+
+    def _forget(self, healthy: Iterable[Address]) -> None:
+        """Who falls again is news."""
+        for borrower in healthy:
+            self._told.pop(borrower, None)
+            self._refused.discard(borrower)
 
     async def _drain(self, working: Sequence[asyncio.Task[None]]) -> None:
         """Finish what is under way; what takes too long is left to the journal and to the ends of the leases."""

@@ -51,6 +51,11 @@ async def push_all(world, redis):
     return queue
 
 
+def about_borrowers(notes):
+    """What was told, of whom, and why."""
+    return [(note.kind, note.reason, note.reading.borrower) for note in notes if note.reading is not None]
+
+
 async def is_empty(queue):
     """Whether nothing is ready, waiting or held."""
     stats = await queue.stats()
@@ -138,6 +143,25 @@ async def test_what_hinders_sending_is_told_once_a_borrower(chain, redis):
     sent = [number for number, note in enumerate(notes) if note.kind == "sent"]
     told = [(notes[number - 1].kind, notes[number - 1].reading, notes[number].reading) for number in sent]
     assert all(kind == "plan" and planned is carried_out for kind, planned, carried_out in told)
+
+
+async def test_a_borrower_who_recovers_and_falls_again_is_news(chain, redis):
+    """Who was told of before recovering is told of again: plan and what hinders it."""
+    notes, before = [], await chain.rpc.call("evm_snapshot")
+    await crash(chain, 12)
+    first = await liquidatable(chain)
+    async with working(chain, redis, live=True, notes=notes) as worker:
+        worker._executor._sender.policy.pause_file.touch()
+        await drained(await push_all(chain, redis))
+        told = about_borrowers(notes)
+        await chain.rpc.call("evm_revert", before)
+        await drained(await push_all(chain, redis))
+        assert about_borrowers(notes) == told
+        assert len(told) >= 2
+        await crash(chain, 12)
+        assert set(await liquidatable(chain)) == set(first)
+        await drained(await push_all(chain, redis))
+    assert sorted(about_borrowers(notes)) == sorted(2 * told)
 
 
 async def test_no_send_that_hangs_holds_up_the_end(chain, redis, monkeypatch):
