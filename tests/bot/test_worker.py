@@ -155,13 +155,15 @@ async def test_a_borrower_who_recovers_and_falls_again_is_news(chain, redis):
         await drained(await push_all(chain, redis))
         told = about_borrowers(notes)
         await chain.rpc.call("evm_revert", before)
+        still_below = await liquidatable(chain)
         await drained(await push_all(chain, redis))
         assert about_borrowers(notes) == told
-        assert len(told) >= 2
         await crash(chain, 12)
         assert set(await liquidatable(chain)) == set(first)
         await drained(await push_all(chain, redis))
-    assert sorted(about_borrowers(notes)) == sorted(2 * told)
+    again = [line for line in told if line[2] not in still_below]
+    assert len(again) >= 2
+    assert sorted(about_borrowers(notes)) == sorted(told + again)
 
 
 async def test_no_send_that_hangs_holds_up_the_end(chain, redis, monkeypatch):
