@@ -83,13 +83,26 @@ def until(word, installed, *args, **more):
 
 
 def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel):
-    """Code, tables, scripts for Redis, compiled contracts, the lock file of the sandbox; no tests, no notes."""
+    """Code, the compiled loops, tables, scripts for Redis, contracts, the sandbox's lock file; no tests, no notes."""
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert all(name.startswith("liqcli/") for name in names)
-    assert {Path(name).suffix for name in names} <= {".py", ".json", ".toml", ".lua", ".css", ".js", ".typed"}
+    code = {".py", ".pyi", ".typed", ".c", ".so", ".lua"}
+    assert {Path(name).suffix for name in names} <= code | {".json", ".toml", ".css", ".js"}
     assert {"liqcli/markets.toml", "liqcli/sandbox/npm/package-lock.json", "liqcli/py.typed"} <= set(names)
     source = (path.relative_to(ROOT) for path in (ROOT / "liqcli").rglob("*") if path.is_file())
     assert {str(path) for path in source if "__pycache__" not in path.parts} <= set(names)
+
+
+def test_it_reads_logs_with_compiled_loops_where_there_is_a_compiler(wheel, installed):
+    """The wheel is then for one platform and every Python from 3.11 on; else it is for all."""
+    place, python = installed
+    found = ran([python, "-c", "from liqcli.lag.search import kernel; print(kernel)"], place)
+    if shutil.which("cc"):
+        assert str(place / "venv") in found
+        assert "-cp311-abi3-" in wheel.name
+    else:
+        assert found == "None\n"
+        assert wheel.name.endswith("-py3-none-any.whl")
 
 
 def test_its_main_commands_run(installed):
