@@ -6,7 +6,7 @@ from datetime import date
 
 from liqcli.errors import InputError
 from liqcli.lag.glyphs import plural
-from liqcli.lag.lines import Clock, InputSummary
+from liqcli.lag.lines import NO_TIME, Clock, InputSummary
 from liqcli.lag.scan import Counts
 from liqcli.lag.sources import Opened, Source
 from liqcli.lag.spans import first_time, last_time
@@ -33,6 +33,8 @@ class Account:
     outside_lag: int = 0
     outside_closed: int = 0
     backward: int = 0
+    first_lag_us: int = NO_TIME
+    last_lag_us: int = NO_TIME
     first_us: int | None = None
     last_us: int | None = None
     opening: bytes = b""
@@ -79,7 +81,8 @@ class Account:
         self.size += later.size
         self.outside_lag += later.outside_lag
         self.outside_closed += later.outside_closed
-        self.backward += later.backward
+        self.backward += later.backward + (NO_TIME < later.first_lag_us < self.last_lag_us)
+        self.last_lag_us = self.last_lag_us if later.last_lag_us == NO_TIME else later.last_lag_us
         self.last_us = self.last_us if later.last_us is None else later.last_us
 
 

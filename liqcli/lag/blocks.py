@@ -21,7 +21,7 @@ LONGEST = 2048
 MARGIN = LONGEST + 64
 """Bytes a block must own before its first and after its last line, so that no window reaches outside."""
 COPIED = 1 << 16
-"""Bytes at the beginning of a file, which has no margin to be seen there."""
+"""Bytes at the beginning of a file, which has no margin to be seen there; more where its first line is longer."""
 MAPPED = 2 * BLOCK
 """Bytes seen at a time where they lie: what is done once for a block weighs less."""
 
@@ -71,6 +71,9 @@ def read_blocks(stream: Stream, *, margin: int, limit: int | None = None) -> Ite
         if end > start:
             block = Block(buffer, start, end, dropped, unfinished=False, is_final=is_full)
             yield block
+            if block.end == start and filled == margin + BLOCK:  # more of its last event would not fit
+                block = Block(buffer, start, end, 0, unfinished=False, is_final=True)
+                yield block
             end, dropped = block.end, 0
         if end:
             buffer[margin : margin + filled - end] = buffer[end:filled]
@@ -88,9 +91,13 @@ def map_blocks(stream: io.BufferedReader, *, margin: int, limit: int) -> Iterato
     """
     begin = stream.tell()
     stop = begin + limit
-    while (size := min(MAPPED if begin >= margin else COPIED, stop - begin - margin)) > 0:
+    copied = COPIED
+    while (size := min(MAPPED if begin >= margin else copied, stop - begin - margin)) > 0:
         buffer, start = _window(stream, begin, size, margin)
         end = buffer.rfind(b"\n", start, start + size) + 1
+        if end == 0 and size == copied < MAPPED:
+            copied = MAPPED
+            continue
         block = Block(buffer, start, end, 0, unfinished=False)
         if end == 0 or _has_long_line(buffer, start, size):
             break

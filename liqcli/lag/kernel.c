@@ -324,7 +324,7 @@ static int row_at(const Shape *shape, const uint8_t *text, Py_ssize_t size, int6
 /* Lines far apart are not in the processor's cache any more: a later one is asked for while this one is read. */
 static inline void prefetch(const Shape *shape, const uint8_t *text, Py_ssize_t size, int64_t hit)
 {
-    if (hit < shape->literal || hit > size - shape->gap - shape->after.width) return;
+    if (hit < shape->literal || shape->gap > size || hit > size - shape->gap - shape->after.width) return;
     int64_t first = hit - shape->literal - shape->head.width, last = hit + shape->gap + shape->after.width;
     if (first < 0) return;
     for (int64_t place = first; place < last; place += CACHE_LINE) __builtin_prefetch(text + place);

@@ -95,8 +95,11 @@ class LagReading:
         timed = at_us[at_us != NO_TIME]
         if len(timed) == 0:
             return before
-        self.account.backward += int(np.count_nonzero(timed[1:] < timed[:-1])) + (int(timed[0]) < before)
-        return int(timed[-1])
+        account, first, last = self.account, int(timed[0]), int(timed[-1])
+        account.backward += int(np.count_nonzero(timed[1:] < timed[:-1])) + (first < before)
+        account.first_lag_us = first if account.first_lag_us == NO_TIME else account.first_lag_us
+        account.last_lag_us = last
+        return last
 
     def _within(self, batch: Batch) -> Batch:
         if self.since is None and self.until is None:

@@ -92,7 +92,6 @@ def _measured(reading: LagReading, batches: Iterable[Batch]) -> Measured:
 def _begun_parts(reading: LagReading, edges: list[int], known: Surveys) -> Callable[[], Measured]:
     """A process for each part; none of them is this one, for they die if the file is cut while they look at it."""
     parts = list(pairwise(edges))
-    gc.freeze()  # a child that looks for garbage among what is loaded would copy all of it
     children = [_fork(partial(_measure_part, reading, part, partial(_mapped, known, part[0]))) for part in parts]
 
     def result() -> Measured:
@@ -160,6 +159,7 @@ def _fork(work: Callable[[], Any]) -> Callable[[], Any]:
 
 def _work_and_exit(work: Callable[[], Any], sink: int) -> NoReturn:
     status = 1
+    gc.freeze()  # looking for garbage among what the parent loaded would copy all of it
     try:
         try:
             outcome = work()

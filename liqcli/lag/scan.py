@@ -229,7 +229,7 @@ class Scanner:
         lines = np.unique(feeds.searchsorted(zeros))
         starts = np.concatenate(([block.start], feeds + 1))[lines]
         first = int(starts[0])
-        raw = bytes(block.buffer[first : first + 200])
+        raw = bytes(block.buffer[first : block.buffer.find(b"\n", first)])
         self._skip(BINARY.reason, raw, self._line_number(int(lines[0])), len(lines))
         return set(starts.tolist())
 

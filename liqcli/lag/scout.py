@@ -13,10 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import stringzilla as sz  # type: ignore[import-not-found]
-
 from liqcli.lag.blocks import MARGIN, Block, map_blocks
-from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, PIECE, few_places, kernel
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, few_places, in_pieces, kernel
 from liqcli.lag.sources import Source, find_sources, opened
 
 FORK_LEAST = 48 << 20
@@ -24,7 +22,7 @@ FORK_LEAST = 48 << 20
 MOST_PROCESSES = 4
 REPORT_BYTES = 32 << 20
 MOST = 256
-"""Needles in a piece beyond which their places would not fit in the report, and are found in other ways."""
+"""Needles in a piece beyond which finding them one by one takes longer than finding all at once later."""
 
 
 class Scout:
@@ -84,11 +82,11 @@ def process_count(sources: Sequence[Source], wanted: int | None) -> int:
 
 
 def _survey(source: Source, words: memoryview) -> None:
-    """Note block after block until the memory is full or the needles are too many; the first word tells how far."""
+    """Note block after block until the memory is full, or a block is not worth it; the first word tells how far."""
     size, begin = source.size or 0, 0
     with opened(source) as file:
         for block in map_blocks(file.stream, margin=MARGIN, limit=size):
-            record = _record(begin, block)
+            record = None if block.dropped else _record(begin, block)
             used = 1 + words[0]
             if record is None or used + len(record) > len(words):
                 return
@@ -120,16 +118,12 @@ def _found(block: Block) -> "tuple[int, bool, array[int], array[int]] | None":
         lag.frombytes(raw[0])
         closed.frombytes(raw[1])
         return lines, has_zero, lag, closed
-    view, lines, has_zero = memoryview(block.buffer), 0, False
-    for start in range(block.start, block.end, PIECE):
-        end = min(start + PIECE, block.end)
-        piece = sz.Str(view[start:end])
-        lines += piece.count(b"\n")
-        has_zero = has_zero or piece.find(b"\0") >= 0
-        for needle, places in ((LAG_NEEDLE, lag), (CLOSED_NEEDLE, closed)):
-            first = max(block.start, start - len(needle) + 1)
-            some = few_places(sz.Str(view[first:end]), needle, MOST)
-            if some is None:
+    lines, has_zero = 0, False
+    for some, is_binary, parts in in_pieces(block.buffer, block.start, block.end):
+        lines, has_zero = lines + some, has_zero or is_binary
+        for places, (needle, piece, first) in zip((lag, closed), parts, strict=True):
+            few = few_places(piece, needle, MOST)
+            if few is None:
                 return None
-            places.extend(place + first for place in some)
+            places.extend(place + first for place in few)
     return lines, has_zero, lag, closed

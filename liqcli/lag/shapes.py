@@ -26,6 +26,8 @@ LARGEST_AT_ONCE = 10**15
 ROWS = 2048
 """Windows compared at a time: with the pattern repeated beside them they stay in the processor's cache."""
 MANY = 64
+LONGEST_UPTIME = 8
+"""Digits of the seconds that are read at once: three years."""
 
 Read = Callable[[bytes], Line]
 
@@ -83,7 +85,6 @@ class Shape:
     """
 
     line: Line
-    needle: bytes
     gap: int
     head: Pattern
     literal: bytes
@@ -107,6 +108,8 @@ def learn(raw: bytes, line: Line, read: Read) -> Shape | None:
     if count is None:
         return None
     clocks = [found for found in _stamps(raw) if found.span() != count and _is_clock(raw, line, found, read)]
+    if any(len(clock[1]) > LONGEST_UPTIME for clock in clocks if clock.re is _UPTIME):
+        return None
     if len(clocks) != (line.clock is not Clock.NONE) or (line.clock is not Clock.WALL and _ISO.search(raw)):
         return None  # a date that does not exist here may exist in the next line
     clock = clocks[0] if clocks else None
@@ -119,7 +122,7 @@ def learn(raw: bytes, line: Line, read: Read) -> Shape | None:
     literal = raw[begin : count[0]]
     after = _pattern(raw[count[1] :] + b"\n", {place - count[1] for place in digits if place >= count[1]}, at_end=False)
     stamp = _stamp_place(clock, head.width - begin) if clock else None
-    return Shape(line, needle, count[0] - hit, head, literal, _pattern(literal, set(), at_end=True), after, stamp)
+    return Shape(line, count[0] - hit, head, literal, _pattern(literal, set(), at_end=True), after, stamp)
 
 
 def _stamps(raw: bytes) -> Iterator[re.Match[bytes]]:

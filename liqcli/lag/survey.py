@@ -10,7 +10,7 @@ import stringzilla as sz  # type: ignore[import-not-found]
 
 from liqcli.lag.blocks import Block
 from liqcli.lag.lines import Int64s
-from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, PIECE, few_places, kernel
+from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE, few_places, in_pieces, kernel
 
 _FEW = 64
 """Up to so many needles in a piece are found one by one."""
@@ -46,6 +46,7 @@ def surveys_of(report: memoryview) -> Surveys:
 def with_surveys(blocks: Iterator[Block], begin: int, surveys: Surveys) -> Iterator[Block]:
     """Blocks from a place in the file on, each with what is known of it."""
     for block in blocks:
+        surveys = {} if block.dropped else surveys  # what was dropped is not counted: places in the file are unknown
         block.survey = surveys.get(begin)
         yield block
         begin += block.end - block.start
@@ -66,17 +67,12 @@ def survey(block: Block) -> Survey:
 
 def _in_pieces(block: Block) -> Survey:
     """One pass over the bytes for each thing sought; all go over a piece while it is in the processor's cache."""
-    lines, has_zero, view = 0, False, memoryview(block.buffer)
-    parts = {needle: [np.empty(0, np.int64)] for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
-    for start in range(block.start, block.end, PIECE):
-        end = min(start + PIECE, block.end)
-        piece = sz.Str(view[start:end])
-        lines += int(piece.count(b"\n"))
-        has_zero = has_zero or piece.find(b"\0") >= 0
-        for needle, found in parts.items():
-            first = max(block.start, start - len(needle) + 1)
-            found.append(_places(sz.Str(view[first:end]), needle) + first)
-    places = {needle: np.concatenate(found) for needle, found in parts.items()}
+    lines, has_zero, found = 0, False, {needle: [np.empty(0, np.int64)] for needle in (LAG_NEEDLE, CLOSED_NEEDLE)}
+    for some, is_binary, parts in in_pieces(block.buffer, block.start, block.end):
+        lines, has_zero = lines + some, has_zero or is_binary
+        for needle, piece, first in parts:
+            found[needle].append(_places(piece, needle) + first)
+    places = {needle: np.concatenate(parts) for needle, parts in found.items()}
     return Survey(block.start, block.end - block.start, lines, has_zero, places)
 
 

@@ -30,6 +30,11 @@ def stamp(at_us: int, digits: int = 6, zone: str = "Z") -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if digits else "") + zone
 
 
+def uptime(us: int) -> str:
+    """Seconds since the process began, as tracing writes them."""
+    return f"{us // 10**6}.{us % 10**6:06d}123"
+
+
 def message(fact: Fact) -> str:
     """What artemis says."""
     return f"error receiving {fact[1]}: channel lagged by {fact[2]}"
@@ -193,9 +198,8 @@ FORMS |= {
 }
 UNTIMED: dict[str, Callable[[Fact], str]] = {
     "plain": lambda fact: f"ERROR {TARGET}: {message(fact)}",
-    "uptime": lambda fact: (
-        f"{(fact[0] - START) // 10**6 + 3:4d}.{(fact[0] - START) % 10**6:06d}123s ERROR {TARGET}: {message(fact)}"
-    ),
+    "uptime": lambda fact: f"{uptime(fact[0] - START + 3 * 10**6):>14}s ERROR {TARGET}: {message(fact)}",
+    "uptime of years": lambda fact: f"{uptime(fact[0] - START + 2 * 10**14)}s ERROR {TARGET}: {message(fact)}",
 }
 
 

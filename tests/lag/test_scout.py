@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+from itertools import dropwhile
 
 import pytest
 
@@ -13,7 +14,7 @@ from liqcli.lag.scout import MOST, Scout, sent_ahead
 from liqcli.lag.search import CLOSED_NEEDLE, LAG_NEEDLE
 from liqcli.lag.snapshot import snapshot
 from liqcli.lag.sources import find_sources
-from liqcli.lag.survey import survey, surveys_of
+from liqcli.lag.survey import survey, surveys_of, with_surveys
 from tests.lag.logs import FORMS, facts, full, stamp, text
 
 pytestmark = pytest.mark.usefixtures("reader")
@@ -132,6 +133,41 @@ def test_a_long_line_is_dropped_wherever_it_lies(length, before, tmp_path):
 
     assert lines(map_blocks) == lines(read_blocks)
     assert lines(map_blocks)[1] == (length > BLOCK)
+
+
+@pytest.mark.parametrize("before", [0, 50, 1_500])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_what_follows_an_event_that_fills_the_buffer_is_read(before, processes, tmp_path):
+    """The first line of an event whose second one is too long is taken as it stands; nothing behind it is lost."""
+    made = facts(6_000)
+    begin = text(FORMS["pretty"], made[:before]).decode() + FORMS["pretty"](made[before]).split("\n")[0] + "\n"
+    rest = text(full, made[before + 1 :] * 20).decode()
+    inputs = measure_lag([written(tmp_path, f"{begin}{'z' * (5 << 20)}\n{rest}".encode())], processes=processes).inputs
+    assert (inputs.lines, inputs.lag_lines) == (begin.count("\n") + 1 + rest.count("\n"), before + 1 + rest.count("\n"))
+    assert sum(inputs.skip_reasons.values()) == 1
+
+
+def test_nothing_is_known_of_blocks_behind_a_dropped_line(tmp_path):
+    """Where they begin in the file is not counted any more: a scout ends there, and what it told is not used there."""
+    part = sparse(lines=1_500)
+    path = written(tmp_path, part + b"z" * (5 << 20) + b"\n" + part * 3)
+    known = surveys_of(finished(path).report())
+    assert sum(told.size for told in known.values()) <= len(part)
+    with path.open("rb") as file:
+        cut = map_blocks(file, margin=MARGIN, limit=path.stat().st_size)
+        blocks = with_surveys(cut, 0, dict.fromkeys(range(path.stat().st_size), next(iter(known.values()))))
+        behind = [block.survey for block in dropwhile(lambda block: not block.dropped, blocks)]
+    assert behind == [None] * len(behind)
+    assert len(behind) >= 2
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_clock_that_steps_back_is_noticed_wherever_it_does(processes, tmp_path):
+    """Also where one process ends and the next begins: each line is earlier than the one before."""
+    made = [full(fact).encode() + b"\n" for fact in reversed(facts(300))]
+    path = written(tmp_path, b"".join(made))
+    edges = [len(b"".join(made[: 300 * part // processes])) for part in range(processes + 1)]
+    assert measured(_begun_parts(parse_lag([path]), edges, {})()).inputs.backward_steps == 299
 
 
 class Cutting(dict):
