@@ -36,6 +36,8 @@ CROWDED_BYTES = 2_000
 """With needles closer than this on average, most of the work is to read them."""
 PIPE_BYTES = 1 << 20
 """A tally takes megabytes: through a pipe of the usual 64 KiB they would come in sixteen times as many pieces."""
+FREED_BYTES = 24 << 20
+"""glibc gives freed memory back to the system, page by page, until it saw so large a block come back untouched."""
 
 Measured: TypeAlias = tuple[LagReading, Tally]
 
@@ -159,6 +161,7 @@ def _fork(work: Callable[[], Any]) -> Callable[[], Any]:
 
 def _work_and_exit(work: Callable[[], Any], sink: int) -> NoReturn:
     status = 1
+    np.empty(FREED_BYTES, np.uint8)
     gc.freeze()  # looking for garbage among what the parent loaded would copy all of it
     try:
         try:
