@@ -11,6 +11,7 @@ from time import time
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from liqcli.sandbox.scenario import Scenario
@@ -20,6 +21,10 @@ from liqcli.store.connection import open_redis
 from tests.canary import leaks_in
 
 BORROWERS = 60
+
+# How long an example takes says how busy the machine is: what hangs is ended by the timeout of its test.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

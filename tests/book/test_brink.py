@@ -16,7 +16,7 @@ def is_below(moment, position, reserve_id, price):
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_one_base_unit_decides(data):
     """At the price found the account is below one, and one base unit beside it it is not."""
     moment = data.draw(moments(most_reserves=3))

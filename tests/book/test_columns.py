@@ -35,7 +35,7 @@ def decided(moment, columns, held):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_same_side_of_one_always(data):
     """Candidates confirmed exactly are just those whom exact integers put below one, even within a hair of it."""
     moment = data.draw(moments())
@@ -63,7 +63,7 @@ def test_golden_positions_agree(name, vector):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_one_price_moves_only_its_holders_and_all_of_them(data):
     """Revaluing one reserve moves its holders and who was put in since, and nobody else."""
     moment = data.draw(moments(most_reserves=2))

@@ -128,7 +128,7 @@ def test_what_is_no_hex_string_is_left_to_the_reference(field, place):
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_answer_never_becomes_another_event(data):
     """After a byte is changed or an answer is cut, the fast decoder agrees with the reference, if that can read it."""
     dice = random.Random(data.draw(st.integers(0, 20)))
@@ -145,7 +145,6 @@ def test_a_damaged_answer_never_becomes_another_event(data):
 
 
 @given(st.lists(st.integers(0, 2**256 - 1), min_size=3, max_size=3))
-@settings(deadline=None)
 @example([2**128, 0, 0])
 @example([2**128 - 1, 2**64, 2**64 - 1])
 def test_amounts_of_any_size(amounts):

@@ -271,7 +271,7 @@ def both(version, chain, count, *, complete, looks=1.0):
     st.booleans(),
     st.sampled_from([0.0, 0.2, 1.0]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_folded_pages_leave_what_single_events_leave(seed, version, faults, complete, looks):
     """Accounts, reserves, supplies, doubts and what has changed are the same, with and without faults in the logs."""
     chain = Chain(random.Random(seed), version, faults=faults)

@@ -34,7 +34,7 @@ def keeper_of(kept):
 
 
 @given(st.lists(st.lists(accounts(), min_size=3, max_size=3), min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_accounts_come_back_as_they_went(rounds):
     """Also where a number was used before, by an account with other balances."""
     keeper = Keeper(None)

@@ -272,7 +272,6 @@ def run_machine(aave, *, examples):
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=STEPS,
-                deadline=None,
                 database=None,
                 derandomize=True,
                 suppress_health_check=list(HealthCheck),

@@ -20,7 +20,7 @@ def below_one(moment, held):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nobody_below_one_is_missed(data):
     """Through price moves, interest and changed positions, everybody below one is among the candidates."""
     moment = data.draw(moments())

@@ -1,6 +1,6 @@
 """Integers of two words calculate as Python's do, and say when a result does not fit."""
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from liqcli.aave.ray import RAY
@@ -17,7 +17,6 @@ def number_of(words):
     return int(words.high) << 64 | int(words.low)
 
 
-@settings(deadline=None)
 @given(NUMBERS, NUMBERS)
 def test_sums_differences_and_halves(a, b):
     """What fits is exact; what does not is said not to fit."""
@@ -28,7 +27,6 @@ def test_sums_differences_and_halves(a, b):
     assert number_of(halved(wide(a))) == a // 2
 
 
-@settings(deadline=None)
 @given(NUMBERS, NUMBERS, NUMBERS, DIVISORS)
 @example(MOST, MOST, MOST, MOST)
 @example(2**64 - 1, 2**64, 0, 2**127 + 2**64 - 1)
@@ -41,7 +39,6 @@ def test_products_are_divided_exactly(a, b, more, divisor):
     assert not fits or number_of(found) == quotient
 
 
-@settings(deadline=None)
 @given(NUMBERS, NUMBERS, st.integers(0, 2**64 - 1))
 def test_nothing_is_divided_by_a_single_word(a, b, divisor):
     """Indexes are rays: a smaller divisor is no case of ours, and is refused instead of rounded."""

@@ -67,7 +67,7 @@ def amounts_of(snapshot, debt_id):
 
 
 @given(positions())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_nothing_the_pool_accepts_earns_more(snapshot):
     """Of all pairs and amounts none earns more than the decision, but for the margin above dust; a skip has none."""
     decision = best_liquidation(snapshot, min_profit_base=ANY_PROFIT, gas_price=0)
@@ -85,7 +85,7 @@ def test_nothing_the_pool_accepts_earns_more(snapshot):
 
 
 @given(positions())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_decision_is_what_the_call_does(snapshot):
     """The call's amounts are the decision's, at its own prices."""
     decision = best_liquidation(snapshot, min_profit_base=ANY_PROFIT, gas_price=0)

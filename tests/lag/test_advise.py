@@ -197,7 +197,7 @@ def test_a_stall_known_to_the_second_is_absorbed_by_its_size():
     assert (said.recommend.capacity_low, said.recommend.confidence) == (1_024, "medium")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(

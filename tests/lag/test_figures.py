@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from liqcli.lag.axes import Axis, decade_axis, doubling_axis, linear_axis, time_axis
@@ -175,7 +175,6 @@ def test_thinning_never_loses_the_tallest_point(points):
     assert max(height for _, height in kept) == max(height for _, height in points)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**12), st.integers(1, 2**40)),

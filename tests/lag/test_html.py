@@ -130,7 +130,7 @@ def test_light_and_dark_are_both_there():
     assert "@media print" in page
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 10**11), st.integers(1, 2**40)), max_size=40))
 def test_any_log_makes_a_well_formed_page(rows):
     """No number breaks the page."""

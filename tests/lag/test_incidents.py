@@ -83,7 +83,7 @@ ROWS = st.lists(
 WHO = (Receiver("a", None), Receiver("b", None))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, st.lists(st.integers(0, 60), max_size=4))
 def test_how_lines_are_batched_changes_nothing(rows, cuts):
     """The same rows in one batch or in many give equal statistics."""
@@ -99,7 +99,7 @@ def test_how_lines_are_batched_changes_nothing(rows, cuts):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, st.integers(0, 60))
 def test_two_halves_merge_to_the_whole(rows, cut):
     """What two processes measured apart is what one would have measured; the second knows the receivers reversed."""
@@ -129,7 +129,7 @@ def comparable(statistics):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS)
 def test_incidents_account_for_every_event(rows):
     """Nothing is lost between lines, runs, incidents, series and histogram."""
@@ -217,7 +217,6 @@ def test_two_processes_measure_what_one_does(form, tmp_path):
     assert [skip.line for skip in one.inputs.skipped] == [skip.line for skip in four.inputs.skipped] == [3_001]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**10), st.one_of(st.integers(1, 2**64 - 1), st.integers(1, 10**6))),

@@ -115,7 +115,7 @@ def test_events_without_times_are_one_incident_where_nothing_stands_between(feed
     assert numbers(measure_lag([log])) == numbers(measure_lag([twin]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 700), st.sampled_from(["bare", "coloured", "cri", "docker json"]))
 def test_no_event_is_torn_where_a_block_ends(chunk, form):
     """However few bytes arrive at a time, every event keeps its spans and every line is counted once."""

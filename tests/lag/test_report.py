@@ -142,7 +142,7 @@ def test_text_from_the_log_cannot_steer_the_terminal(tmp_path):
         assert all(char == "\n" or unicodedata.category(char) not in ("Cc", "Cf") for char in shown)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 2**50)), max_size=80), st.integers(80, 120))
 def test_any_log_fits_and_has_an_ascii_twin(rows, width):
     """No number breaks a column, and the plain form stands in the same columns."""

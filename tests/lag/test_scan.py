@@ -110,7 +110,7 @@ def test_forms_may_change_from_line_to_line():
     assert_same("\n".join(lines).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from([*ODD, *(form(fact) for form in MIXED.values() for fact in facts(3))]), max_size=40),
     st.sampled_from(["\n", "\r\n"]),
@@ -122,7 +122,7 @@ def test_where_the_blocks_are_cut_changes_nothing(lines, feed, chunk, ended):
     assert_same((feed.join(lines) + (feed if ended else "")).encode(), chunk)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=80) | st.sampled_from(ODD).map(str.encode), max_size=12).map(b"\n".join))
 def test_any_bytes_are_read_without_an_error(log):
     """Binary junk between real lines is only junk."""

@@ -40,7 +40,7 @@ wide = st.integers(0, 2**256 - 1)
 narrow = st.integers(0, 2**63)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.tuples(wide, wide, wide, narrow, narrow), min_size=1, max_size=5))
 async def test_any_numbers(cache: HealthCache, values: list[tuple[int, int, int, int, int]]) -> None:
     """Whatever 256-bit numbers the pool reports."""

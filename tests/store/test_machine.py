@@ -249,7 +249,6 @@ def test_the_queue_does_what_the_model_does(valkey: Valkey, monkeypatch: pytest.
         settings=settings(
             max_examples=rounds,
             stateful_step_count=STEPS,
-            deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking on a real server takes minutes
             suppress_health_check=list(HealthCheck),
         ),

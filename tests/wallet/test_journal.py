@@ -51,7 +51,7 @@ def test_records_come_back_as_they_were(path):
 
 
 @given(st.integers(1, 6), st.integers(0, 2000), st.binary(max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_cut_tail_is_dropped_and_the_rest_is_kept(tmp_path_factory, count, cut, garbage):
     """A file cut anywhere in its last record, or with garbage instead, opens with all records before it."""
     path = tmp_path_factory.mktemp("cut") / "journal"
@@ -130,7 +130,7 @@ def mutations_of(whole, at, size, noise):
 
 
 @given(st.floats(0, 0.999), st.integers(1, 200), st.binary(min_size=1, max_size=90))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_garbled_journal_is_refused_or_lacks_its_last_lines_only(tmp_path_factory, place, size, noise):
     """Whatever happens to its bytes: it is refused by its name, or what it tells is true and begins at the beginning.
 

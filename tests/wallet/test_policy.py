@@ -137,7 +137,7 @@ def test_no_signature_outside_the_policy_in_a_hundred_thousand_plans(policy):
     st.integers(0, 2**64),
     st.integers(0, 10),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_hypothesis_finds_no_way_around(transaction, price, loss, liquidations):
     """The same for transactions that a search makes up."""
     policy = Policy(
