@@ -47,4 +47,4 @@ docs: setup  ## regenerate the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
 clean:  ## forget what setup made
-	rm -rf .venv node_modules
+	rm -rf .venv node_modules liqcli/lag/_kernel.abi3.so

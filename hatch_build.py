@@ -1,6 +1,6 @@
 """Compiles the inner loops of reading a log while liqcli is installed or built.
 
-Without a C compiler there is a warning, and liqcli reads logs with numpy.
+Without a C compiler nothing is compiled (setuptools warns), and liqcli reads logs with numpy.
 """
 
 import tempfile
